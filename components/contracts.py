@@ -1,0 +1,210 @@
+"""Typed artifacts: what one stage leaves for the next. Standard library only.
+
+Every record is frozen and keyword-only. `uri` is the folder that holds the artifact; every
+`*_file` and `*_dir` is relative to it. Units stand in the names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .modeling import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One TFRecord file and the raw texts of the same rows in the same order."""
+
+    records_file: str
+    texts_file: str  # Parquet: text, text_pair (when the data has pairs), label
+    num_examples: int
+    size_bytes: int
+    sha256: str  # of records_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The rows of one split, as tokenised examples and as raw texts."""
+
+    name: str
+    num_examples: int
+    num_tokens: int
+    num_truncated: int  # rows whose text was longer than the sequence length
+    label_counts: tuple[int, ...]  # by label id
+    length_counts: tuple[int, ...]  # [n] = rows of n tokens; size sequence_length + 1
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReasonCount:
+    """How many rows were set aside for one reason."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSet:
+    """Tokenised, sharded splits with everything needed to read them and to tokenise alike."""
+
+    uri: str
+    splits: tuple[Split, ...]  # train, validation, test
+    label_names: tuple[str, ...]  # by label id
+    has_text_pair: bool
+    sequence_length: int  # most tokens a row can have, [CLS] and [SEP] included
+    vocabulary_file: str  # one WordPiece token a line, line number = id
+    vocabulary_size: int
+    lowercase: bool
+    tokenizer_fingerprint: str
+    rejects_file: str  # JSON lines: file, row, reason, detail
+    num_rejected: int
+    rejected_by_reason: tuple[ReasonCount, ...]
+
+    def split(self, name: str) -> Split:
+        """The split called `name`; `KeyError` names the known ones."""
+        for split in self.splits:
+            if split.name == name:
+                return split
+        raise KeyError(f"no split {name!r}; known: {[split.name for split in self.splits]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """What one epoch of training left behind. Means are per example."""
+
+    epoch: int  # counted from 1
+    step: int  # optimizer steps done at its end
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """The best weights and what is needed to rebuild the model around them."""
+
+    uri: str
+    weights_file: str  # Keras .weights.h5, float32
+    model: ModelSpec
+    strategy: str
+    num_replicas: int
+    precision: str  # the dtype policy it was trained with
+    global_batch_size: int
+    num_steps: int
+    best_step: int
+    best_val_loss: float
+    examples_per_s: float  # training steps only, compile and validation left out
+    tokens_per_s: float  # real tokens, padding not counted
+    num_parameters: int
+    history: tuple[EpochRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far the exported signatures stray from the Keras model on the same texts."""
+
+    passed: bool
+    num_texts: int
+    token_mismatches: int  # texts whose token ids differ anywhere
+    max_abs_diff: float  # largest difference of a probability
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servable:
+    """A SavedModel that takes raw strings, tokens, or serialised tf.Examples."""
+
+    uri: str
+    saved_model_dir: str  # <name>/<version>
+    version: int
+    size_bytes: int
+    label_names: tuple[str, ...]
+    has_text_pair: bool
+    sequence_length: int
+    tokenizer_fingerprint: str
+    parity: Parity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A value with its bootstrap 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMetrics:
+    """Metrics of one label."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One wrong answer; `score` is the probability that the model gave to it."""
+
+    text: str
+    label: str
+    predicted: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyProfile:
+    """Serving latency of raw-string requests of one batch size, after warm-up."""
+
+    batch_size: int
+    num_requests: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    texts_per_s: float
+    samples_ms: tuple[float, ...]  # every request, in the order it was made
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """One condition that a model must meet."""
+
+    name: str  # the YAML key
+    passed: bool
+    message: str  # what was required and what was received
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether the model may be handed over, and why."""
+
+    blessed: bool
+    reasons: tuple[str, ...]  # one sentence a gate, failures first
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalReport:
+    """What was measured on the exported artifact, and the verdict."""
+
+    uri: str
+    split: str
+    num_examples: int
+    accuracy: Interval
+    macro_f1: Interval
+    expected_calibration_error: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]  # [true][predicted]
+    majority_accuracy: float
+    linear_accuracy: float  # bag of n-grams on the same rows
+    latency: tuple[LatencyProfile, ...]
+    cold_start_s: float  # load and first answer, imports left out
+    peak_memory_bytes: int
+    mistakes: tuple[Mistake, ...]
+    gates: tuple[GateResult, ...]
+    verdict: Verdict

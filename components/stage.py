@@ -1,0 +1,68 @@
+"""What a stage offers, and what it is given.
+
+A stage is a module `components/<name>/stage.py` with
+
+* `VERSION: int`: raised when the same config and inputs would give another result,
+* `Config`: a frozen keyword-only dataclass, the YAML section of the stage,
+* `Inputs`: a frozen dataclass whose fields are typed by records of `contracts`,
+* `Output`: the record that it makes,
+* `run(config, inputs, ctx) -> Output`: does the work inside `ctx.workdir`,
+
+and, where it reads what no other stage made,
+
+* `check(config, data_dir) -> None`: raises `ValueError` for what can be seen without running,
+* `identity(config, data_dir) -> object`: what stands for the config in the cache key: content
+  digests in place of paths. JSON types only,
+* `USES: frozenset[str]`: which of `seed` and `hardware` the result depends on; they then belong to
+  the cache key. Without it: none.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Log(Protocol):
+    """Where a stage tells what it does. Each call is one event of the run log."""
+
+    def info(self, message: str, **facts: Any) -> None:
+        """One line for people, the facts for machines."""
+
+    def warning(self, message: str, **facts: Any) -> None:
+        """Something that a person should look at; it stands in the report."""
+
+    def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
+        """How far a long piece of work is. Cheap to call often: the sink thins it out."""
+
+
+class Lane(Protocol):
+    """The devices that a run computes on, ready to use."""
+
+    strategy_name: str  # "tpu", "mirrored" or "cpu"
+    num_replicas: int
+    precision: str  # Keras dtype policy
+    description: str  # for people: "2 x CPU (logical replicas), float32"
+
+    def scope(self) -> AbstractContextManager[None]:
+        """Build and load models inside it: distribution strategy and dtype policy are set."""
+
+
+class Hardware(Protocol):
+    """Starts the configured devices, once a process. Importing TensorFlow happens here."""
+
+    def start(self) -> Lane:
+        """The lane; the same one on every call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a stage gets besides its config and inputs."""
+
+    workdir: Path  # empty, the stage's own; becomes the artifact when the stage returns
+    data_dir: Path  # where relative source paths start
+    seed: int
+    hardware: Hardware
+    log: Log

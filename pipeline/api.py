@@ -1,0 +1,155 @@
+"""What notebooks and tests call: load, check, plan, run, open_artifact.
+
+from tpuline.pipeline import api
+config = api.load("configs/demo.yaml", overrides=["train.epochs=2"])
+result = api.run(config, root="runs")
+print(result.status, result.report_html)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import config as config_module
+from . import plan as plan_module
+from . import runner, stages, store, why
+from .config import RunConfig
+from .errors import ConfigError, StageError
+from .hardware.strategy import ConfiguredHardware
+from .runlog import RunLog
+from .runner import RunResult
+
+__all__ = [
+    "ConfigError",
+    "PlannedStep",
+    "RunConfig",
+    "RunResult",
+    "StageError",
+    "check",
+    "load",
+    "open_artifact",
+    "plan",
+    "run",
+]
+
+DEFAULT_ROOT = "runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """One line of a plan. `reason` says why the stage would run; None means reuse."""
+
+    stage: str
+    key: str
+    reason: str | None
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Reads a config file; `overrides` are `a.b=value` with the value in YAML.
+
+    Raises:
+        ConfigError: names every problem with its YAML path.
+    """
+    return config_module.load(path, overrides)
+
+
+def check(config: RunConfig) -> None:
+    """Validates all that can be validated without running: files, columns, combinations.
+
+    Raises:
+        ConfigError: names every problem with its YAML path.
+    """
+    config_module.check(config)
+
+
+def plan(
+    config: RunConfig, *, root: str | Path = DEFAULT_ROOT, until: str | None = None
+) -> tuple[PlannedStep, ...]:
+    """What `run` would do now. Reads source files for their digests; writes nothing.
+
+    Raises:
+        ConfigError: a source is missing, or `until` is no stage.
+    """
+    shelf = store.Store(root)
+    planned: list[PlannedStep] = []
+    rerun: frozenset[str] = frozenset()
+    for step in _steps(config, until):
+        reason = why.explain(step, shelf, rerun)
+        if reason is not None:
+            rerun |= {step.name}
+        planned.append(PlannedStep(stage=step.name, key=step.key, reason=reason))
+    return tuple(planned)
+
+
+def run(
+    config: RunConfig,
+    *,
+    root: str | Path = DEFAULT_ROOT,
+    until: str | None = None,
+    log: RunLog | None = None,
+) -> RunResult:
+    """Runs what is not stored yet and writes `<root>/<name>/report.html` and `report.json`.
+
+    A stage that fails is told by `result.error`, a model that the gates refuse by
+    `result.status == "refused"`; neither raises.
+
+    Raises:
+        ConfigError: a source is missing, the root cannot be written, or `until` is no stage.
+    """
+    check(config)
+    steps = _steps(config, until)
+    try:
+        store.Store(root).prepare()
+    except ValueError as error:
+        raise ConfigError([str(error)], source=config.name) from error
+    with log or RunLog(events=Path(root) / config.name / "events.jsonl") as open_log:
+        return runner.execute(
+            config, steps, root=root, log=open_log, hardware=ConfiguredHardware(config.hardware)
+        )
+
+
+def open_artifact(path: str | Path) -> Any:
+    """The contract record of a stored artifact: `<root>/<stage>/<key>`.
+
+    Raises:
+        ValueError: there is no finished, undamaged artifact.
+    """
+    folder = Path(path).absolute()
+    stage_name, key = folder.parent.name, folder.name
+    for stage in stages.table():
+        if stage.name == stage_name:
+            shelf = store.Store(folder.parent.parent)
+            manifest = shelf.manifest(stage_name, key)
+            if manifest is not None:
+                return shelf.read(manifest, stage.Output)
+    raise ValueError(
+        f"path: must be a finished artifact, <root>/<stage>/<key>; received {path}; "
+        f"stages: {', '.join(stage.name for stage in stages.table())}"
+    )
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """report.json of a run, from the file itself or from its folder `<root>/<config name>`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = Path(path)
+    file = path / "report.json" if path.is_dir() else path
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"RUN: must be a run's folder, <root>/<config name>; received {path} ({error})"
+        ) from error
+
+
+def _steps(config: RunConfig, until: str | None) -> tuple[plan_module.Step, ...]:
+    try:
+        return plan_module.make(config, until=until)
+    except (ValueError, OSError) as error:
+        raise ConfigError([str(error)], source=config.name) from error

@@ -1,0 +1,105 @@
+"""tpuline run | check | plan | show. Parses first, imports what the command needs after."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+DONE, FAILED, BAD_USAGE, REFUSED = 0, 1, 2, 3
+EXIT_CODES = "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the gates said no"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Knobs belong into the config, not here."""
+    top = argparse.ArgumentParser(
+        prog="tpuline",
+        description="Raw text to a judged SavedModel.",
+        epilog=EXIT_CODES,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser("run", help="run a config; what is stored already is reused")
+    check = commands.add_parser("check", help="find what is wrong with a config without running it")
+    plan = commands.add_parser("plan", help="say what would run, what would be reused, and why")
+    show = commands.add_parser("show", help="print the result of a run")
+    for command in (run, check, plan):
+        command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
+        command.add_argument(
+            "--set",
+            metavar="A.B=C",
+            action="append",
+            default=[],
+            dest="overrides",
+            help="change one value of the config (YAML); may be repeated",
+        )
+    for command in (run, plan):
+        command.add_argument(
+            "--root", metavar="DIR", default="runs", help="where artifacts are kept (default: runs)"
+        )
+        command.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    show.add_argument("run", metavar="RUN", help="the folder of a run: <root>/<config name>")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    args = parser().parse_args(argv)
+    from .errors import ConfigError
+
+    command = {"run": _run, "check": _check, "plan": _plan, "show": _show}[args.command]
+    try:
+        return command(args)
+    except ConfigError as error:
+        print(f"tpuline: {error}", file=sys.stderr)
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        print("tpuline: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    from . import api, report
+
+    result = api.run(api.load(args.config, args.overrides), root=args.root, until=args.until)
+    for line in report.summary_lines(api.read_report(result.folder)):
+        print(line)
+    print(f"report: {result.report_html}")
+    if result.error is not None:
+        print(f"tpuline: {result.error}", file=sys.stderr)
+    return {"failed": FAILED, "refused": REFUSED}.get(result.status, DONE)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from . import config
+
+    loaded = config.load(args.config, args.overrides)
+    config.check(loaded)
+    print(f"{args.config}: nothing wrong found")
+    return DONE
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from . import api
+
+    config = api.load(args.config, args.overrides)
+    for step in api.plan(config, root=args.root, until=args.until):
+        what = "reuse" if step.reason is None else f"run    {step.reason}"
+        print(f"{step.stage:<11} {step.key}  {what}")
+    return DONE
+
+
+def _show(args: argparse.Namespace) -> int:
+    from . import api, report
+    from .errors import ConfigError
+
+    try:
+        facts = api.read_report(args.run)
+    except ValueError as error:
+        raise ConfigError([str(error)], source="show") from error
+    for line in report.summary_lines(facts):
+        print(line)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

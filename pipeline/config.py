@@ -1,0 +1,260 @@
+"""YAML + `--set a.b=c` -> RunConfig. Every error names its YAML path and the nearest known key."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from . import stages
+from .errors import ConfigError
+from .hardware.config import HardwareConfig
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run. `sections` holds one typed config a stage, in flow order."""
+
+    name: str
+    data_dir: str
+    seed: int
+    hardware: HardwareConfig
+    sections: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The resolved config as plain values: what `load` would read back."""
+        plain = {"name": self.name, "data_dir": self.data_dir, "seed": self.seed}
+        typed = {"hardware": self.hardware, **self.sections}
+        return plain | {name: asdict(section) for name, section in typed.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads 1e-4 as the number it is."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def _mapping_without_duplicates(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if not isinstance(key, str):
+            raise yaml.MarkedYAMLError(
+                problem=f"key {key!r} is not text", problem_mark=key_node.start_mark
+            )
+        if key in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Reads a config file and applies `a.b=c` overrides.
+
+    Raises:
+        ConfigError: with every problem found, each with its YAML path.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.load(text, Loader=_Loader)
+    except FileNotFoundError:
+        known = sorted(str(p) for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        near = difflib.get_close_matches(str(path), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"configs there: {known}"
+        raise ConfigError([f"no file {path}; {hint}"], source="config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"cannot be read: {error}"], source=str(path)) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError([f"is not YAML: {error}"], source=str(path)) from error
+    return parse({} if data is None else data, overrides, name=path.stem, source=str(path))
+
+
+def parse(
+    data: Any, overrides: Sequence[str] = (), *, name: str = "run", source: str = "config"
+) -> RunConfig:
+    """Types and checks plain values; `name` is used where the config gives none."""
+    if not isinstance(data, dict):
+        raise ConfigError(["must be a mapping of sections"], source=source)
+    data = _apply(data, overrides, source)
+    data.setdefault("name", name)
+    try:
+        model = _model().model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise ConfigError([_explain(dict(e)) for e in error.errors()], source=source) from None
+    except TypeError as error:  # a YAML date or other value that JSON has no word for
+        raise ConfigError([f"{error}; put the value in quotes"], source=source) from None
+    config = RunConfig(
+        name=model.name,  # type: ignore[attr-defined]
+        data_dir=model.data_dir,  # type: ignore[attr-defined]
+        seed=model.seed,  # type: ignore[attr-defined]
+        hardware=model.hardware,  # type: ignore[attr-defined]
+        sections={stage.name: getattr(model, stage.name) for stage in stages.table()},
+    )
+    problems = _impossible(config)
+    if problems:
+        raise ConfigError(problems, source=source)
+    return config
+
+
+def check(config: RunConfig) -> None:
+    """Checks what can be seen without running: files, columns, sizes. Raises `ConfigError`."""
+    problems = []
+    for stage in stages.table():
+        try:
+            stage.check(config.sections[stage.name], Path(config.data_dir))
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(problems, source=config.name)
+
+
+@cache
+def _model() -> type[BaseModel]:
+    """A pydantic model of the whole file, made from the table of stages."""
+    sections: dict[str, Any] = {"hardware": (HardwareConfig, HardwareConfig())}
+    for stage in stages.table():
+        required = any(f.default is f.default_factory for f in fields(stage.Config))
+        sections[stage.name] = (stage.Config, ... if required else Field(default=stage.Config()))
+    return create_model(
+        "RunConfig",
+        __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=()),
+        name=(str, ...),
+        data_dir=(str, "."),
+        seed=(int, Field(default=20, ge=0, lt=2**31)),
+        **sections,
+    )
+
+
+def _apply(data: dict[str, Any], overrides: Sequence[str], source: str) -> dict[str, Any]:
+    """A copy of `data` with each `a.b=value` (value in YAML) laid over it."""
+    data = json.loads(json.dumps(data, default=str))
+    for override in overrides:
+        path, equals, value = override.partition("=")
+        if not equals or not path:
+            raise ConfigError([f"{override!r}: must look like a.b=value"], source="--set")
+        *parents, last = path.strip().split(".")
+        place = data
+        for key in parents:
+            if not isinstance(place.get(key), dict):
+                place[key] = {}
+            place = place[key]
+        try:
+            place[last] = yaml.load(value, Loader=_Loader)
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                [f"{path}: {value!r} is not YAML: {error}"], source="--set"
+            ) from error
+    return data
+
+
+def _explain(error: dict[str, Any]) -> str:
+    """One pydantic error in the house's words, with the nearest known key."""
+    path, owner = _walk(error["loc"])
+    kind, received = error["type"], error.get("input")
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = sorted(owner)
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "nothing there is called so"
+        return f"{path}: unknown key; {hint} known keys: {', '.join(known)}"
+    if kind in ("missing", "missing_keyword_only_argument", "missing_argument"):
+        return f"{path}: must be given"
+    if kind == "value_error":
+        message = str(error["ctx"]["error"])
+        return f"{path}.{message}" if path else message
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        known = str(error["ctx"].get("expected_tags", "")) or "one of the known types"
+        return f"{path}.type: must be one of {known}; received {_short(received, 'type')}"
+    message = error["msg"].removeprefix("Input ").replace("should be", "must be")
+    return f"{path}: {message}; received {_short(received)}"
+
+
+def _short(value: Any, key: str | None = None) -> str:
+    if key is not None and isinstance(value, dict):
+        value = value.get(key, "nothing")
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _walk(loc: Sequence[str | int]) -> tuple[str, list[str]]:
+    """The YAML path of a pydantic location, and the keys known where it ends."""
+    path: list[str] = []
+    here: Any = _model()
+    known = _keys(here)
+    for part in loc:
+        options = [t for t in get_args(here) if is_dataclass(t)]
+        tagged = [t for t in options if part in get_args(get_type_hints(t).get("type"))]
+        if tagged:  # pydantic puts the chosen type of a tagged union into the path
+            here, known = tagged[0], _keys(tagged[0])
+            continue
+        known = _keys(here) or known
+        path.append(str(part))
+        here = _child(here, part)
+    return ".".join(path), known
+
+
+def _keys(owner: Any) -> list[str]:
+    if isinstance(owner, type) and issubclass(owner, BaseModel):
+        return list(owner.model_fields)
+    return [f.name for f in fields(owner)] if is_dataclass(owner) else []
+
+
+def _child(owner: Any, key: str | int) -> Any:
+    if isinstance(owner, type) and issubclass(owner, BaseModel):
+        return owner.model_fields[str(key)].annotation if key in owner.model_fields else None
+    if is_dataclass(owner):
+        hint = get_type_hints(owner, include_extras=False).get(str(key))
+        plain = [t for t in get_args(hint) if t is not type(None)]
+        single = len(plain) == 1 and is_dataclass(plain[0])
+        return plain[0] if single else hint
+    return None
+
+
+def _impossible(config: RunConfig) -> list[str]:
+    """What each section allows but the whole cannot be."""
+    problems = []
+    names = {stage.name for stage in stages.table()}
+    if not _NAME.fullmatch(config.name) or config.name in names:
+        problems.append(
+            f"name: must be letters, digits, '.', '_', '-' and no stage's name; received "
+            f"{config.name!r}; it becomes the folder of the report"
+        )
+    for path, value in _flatten(config.as_dict()):
+        if isinstance(value, float) and not math.isfinite(value):
+            problems.append(f"{path}: must be a finite number; received {value}")
+    return problems + stages.impossible(config.hardware, config.sections)
+
+
+def _flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Every leaf of nested dicts and lists with its dotted path."""
+    if isinstance(value, dict):
+        items: Any = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return [(path, value)]
+    return [leaf for k, v in items for leaf in _flatten(v, f"{path}.{k}" if path else str(k))]
+
+
+flatten = _flatten

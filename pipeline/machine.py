@@ -1,0 +1,55 @@
+"""What made a result: library versions and the machine, without importing the libraries."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+LIBRARIES = (
+    "tpuline",
+    "tensorflow",
+    "tensorflow-text",
+    "keras",
+    "keras-hub",
+    "apache-beam",
+    "tensorflow-datasets",
+    "tokenizers",
+    "scikit-learn",
+    "numpy",
+    "pyarrow",
+)
+
+
+def versions() -> dict[str, str]:
+    """Installed versions by distribution, Python first."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def describe() -> dict[str, str]:
+    """Processor, cores, memory and system."""
+    import psutil
+
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux: the platform module knows a name, if a vaguer one
+    return platform.processor() or platform.machine()

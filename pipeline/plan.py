@@ -1,0 +1,83 @@
+"""RunConfig -> ordered steps, inputs wired by artifact type. Reads only source digests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from . import stages
+from .config import RunConfig
+from .fingerprint import cache_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One stage to be run or reused."""
+
+    stage: stages.Stage
+    key: str
+    inputs: dict[str, str]  # field of Inputs -> name of the stage that makes it
+    identity: Any  # what stands for the config in the key
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+
+def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
+    """The steps of a run, first to last, `until` included.
+
+    Raises:
+        ValueError: `until` is no stage, or a source cannot be read.
+        TypeError: the table of stages does not fit together.
+    """
+    table = stages.table()
+    names = [stage.name for stage in table]
+    if until is not None and until not in names:
+        raise ValueError(f"until: must be one of {', '.join(names)}; received {until!r}")
+    steps: list[Step] = []
+    for stage in table:
+        inputs = wire(stage, [step.stage for step in steps])
+        identity = _identity(stage, config)
+        keys = {step.name: step.key for step in steps}
+        steps.append(
+            Step(
+                stage=stage,
+                key=cache_key(
+                    stage=stage.name,
+                    version=stage.version,
+                    identity=identity,
+                    inputs={field: keys[maker] for field, maker in inputs.items()},
+                ),
+                inputs=inputs,
+                identity=identity,
+            )
+        )
+        if stage.name == until:
+            break
+    return tuple(steps)
+
+
+def wire(stage: stages.Stage, earlier: Sequence[stages.Stage]) -> dict[str, str]:
+    """Each field of `stage.Inputs` with the name of the one earlier stage that makes its type."""
+    wires = {}
+    for field, wanted in get_type_hints(stage.Inputs).items():
+        makers = [other.name for other in earlier if other.Output is wanted]
+        if len(makers) != 1:
+            raise TypeError(
+                f"{stage.name}.Inputs.{field}: needs exactly one earlier stage that makes a "
+                f"{wanted.__name__}; found {makers or 'none'}"
+            )
+        wires[field] = makers[0]
+    return wires
+
+
+def _identity(stage: stages.Stage, config: RunConfig) -> Any:
+    identity = {"config": stage.identity(config.sections[stage.name], Path(config.data_dir))}
+    if "seed" in stage.uses:
+        identity["seed"] = config.seed
+    if "hardware" in stage.uses:
+        identity["hardware"] = asdict(config.hardware)
+    return identity

@@ -1,0 +1,333 @@
+"""Facts of a run -> report.json, report.html and a few lines for a terminal. Light to import."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..components.contracts import EvalReport, Servable, ShardSet, Split, TrainedModel
+
+FORMAT = 1
+"""Layout of report.json; raised when a key changes its meaning."""
+
+_NUMBERS_ON_LINES = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFacts:
+    """How one stage went."""
+
+    name: str
+    key: str
+    reused: bool
+    seconds: float  # what making it took, also where it was made by an earlier run
+    status: str  # "done", "reused" or "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """Everything that the report of a run tells. An artifact that was not made is None."""
+
+    name: str
+    status: Literal["blessed", "refused", "failed", "partial"]
+    started: str  # ISO 8601, UTC
+    config: Mapping[str, Any]  # the resolved config as plain values
+    versions: Mapping[str, str]
+    machine: Mapping[str, Any]
+    stages: tuple[StageFacts, ...]
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    shards: ShardSet | None = None
+    model: TrainedModel | None = None
+    servable: Servable | None = None
+    evaluation: EvalReport | None = None
+
+
+def to_json(facts: RunFacts) -> dict[str, Any]:
+    """The facts as plain JSON values; the section of a missing artifact is None, as is any NaN."""
+    shards, model, servable = facts.shards, facts.model, facts.servable
+    report = facts.evaluation
+    document = {
+        "format": FORMAT,
+        "name": facts.name,
+        "status": facts.status,
+        "started": facts.started,
+        "error": facts.error,
+        "warnings": facts.warnings,
+        "verdict": _verdict(report) if report else None,
+        "stages": facts.stages,
+        "data": _data(shards) if shards else None,
+        "train": _train(model) if model else None,
+        "export": _export(servable) if servable else None,
+        "parity": servable.parity if servable else None,
+        "evaluate": _evaluate(report) if report else None,
+        "artifacts": {
+            "shards": shards.uri if shards else None,
+            "model": model.uri if model else None,
+            "servable": servable.uri if servable else None,
+            "evaluation": report.uri if report else None,
+        },
+        "config": facts.config,
+        "versions": facts.versions,
+        "machine": facts.machine,
+    }
+    plain: dict[str, Any] = _plain(document)
+    return plain
+
+
+def write(facts: RunFacts, folder: str | Path) -> Path:
+    """Writes report.json and report.html into `folder`, each all or nothing; returns the page."""
+    from .report_html import render
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    document = to_json(facts)
+    page = folder / "report.html"
+    _replace(folder / "report.json", dumps(document))
+    _replace(page, render(facts, document))
+    return page
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """Sorted and indented JSON, a list of numbers kept on one line."""
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return _NUMBERS_ON_LINES.sub(lambda m: f"[{re.sub(r',\s+', ', ', m[1])}]", text) + "\n"
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """The verdict in a few words: "Blessed", "Refused", "Failed in train", "Stopped after …"."""
+    status, stages = document["status"], document["stages"]
+    if status == "failed":
+        failed = [stage["name"] for stage in stages if stage["status"] == "failed"]
+        return f"Failed in {failed[0]}" if failed else "Failed"
+    if status == "partial":
+        return f"Stopped after {stages[-1]['name']}" if stages else "Nothing was run"
+    return "Blessed" if status == "blessed" else "Refused"
+
+
+def summary_lines(document: Mapping[str, Any]) -> list[str]:
+    """The report for a terminal: verdict first, then one line a fact. `document` is report.json."""
+    lines = [f"{document['name']}: {headline(document)}"]
+    verdict = document["verdict"]
+    if verdict and not verdict["blessed"]:
+        lines += [f"  - {reason}" for reason in verdict["reasons"]]
+    if document["error"]:
+        lines += [f"  {line}" for line in document["error"].splitlines()]
+    rows = [
+        *_summary_quality(document["evaluate"]),
+        *_summary_export(document["export"], document["parity"]),
+        *_summary_train(document["train"]),
+        *_summary_data(document["data"]),
+        *[(s["name"], f"{s['status']}, {text(s['seconds'], ',.1f')} s, {s['key']}")
+          for s in document["stages"]],
+        *[("warning", warning) for warning in document["warnings"]],
+    ]  # fmt: skip
+    return lines + [f"  {name:<11} {fact}" for name, fact in rows]
+
+
+def text(value: float | None, form: str) -> str:
+    """`value` in a format such as `.1%`; a dash where there is no number."""
+    if value is None or not math.isfinite(value):
+        return "—"
+    return format(value, form)
+
+
+def size(num_bytes: float | None) -> str:
+    """Bytes in the unit that reads best, powers of 1000."""
+    if num_bytes is None or not math.isfinite(num_bytes):
+        return "—"
+    for unit in ("B", "kB", "MB"):
+        if num_bytes < 999.5:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:,.1f} GB"
+
+
+def _verdict(report: EvalReport) -> dict[str, Any]:
+    verdict = report.verdict
+    return {"blessed": verdict.blessed, "reasons": verdict.reasons, "gates": report.gates}
+
+
+def _data(shards: ShardSet) -> dict[str, Any]:
+    return {
+        "labels": shards.label_names,
+        "has_text_pair": shards.has_text_pair,
+        "sequence_length": shards.sequence_length,
+        "vocabulary_size": shards.vocabulary_size,
+        "lowercase": shards.lowercase,
+        "tokenizer_fingerprint": shards.tokenizer_fingerprint,
+        "num_rejected": shards.num_rejected,
+        "rejected_by_reason": {r.reason: r.count for r in shards.rejected_by_reason},
+        "rejects_file": shards.rejects_file,
+        "splits": {split.name: _split(split, shards.label_names) for split in shards.splits},
+    }
+
+
+def _split(split: Split, labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "num_examples": split.num_examples,
+        "num_shards": len(split.shards),
+        "num_tokens": split.num_tokens,
+        "num_truncated": split.num_truncated,
+        "size_bytes": sum(shard.size_bytes for shard in split.shards),
+        "mean_length": split.num_tokens / split.num_examples if split.num_examples else None,
+        "length_counts": split.length_counts,
+        "label_counts": dict(zip(labels, split.label_counts, strict=True)),
+    }
+
+
+def _train(model: TrainedModel) -> dict[str, Any]:
+    return {
+        "model": model.model,
+        "strategy": model.strategy,
+        "num_replicas": model.num_replicas,
+        "precision": model.precision,
+        "global_batch_size": model.global_batch_size,
+        "examples_per_s": model.examples_per_s,
+        "tokens_per_s": model.tokens_per_s,
+        "steps": model.num_steps,
+        "best_step": model.best_step,
+        "best_val_loss": model.best_val_loss,
+        "num_parameters": model.num_parameters,
+        "history": model.history,
+    }
+
+
+def _export(servable: Servable) -> dict[str, Any]:
+    return {
+        "saved_model_dir": servable.saved_model_dir,
+        "saved_model_path": os.path.join(servable.uri, servable.saved_model_dir),
+        "version": servable.version,
+        "size_bytes": servable.size_bytes,
+    }
+
+
+def _evaluate(report: EvalReport) -> dict[str, Any]:
+    return {
+        "split": report.split,
+        "num_examples": report.num_examples,
+        "accuracy": report.accuracy,
+        "macro_f1": report.macro_f1.value,
+        "macro_f1_interval": report.macro_f1,
+        "expected_calibration_error": report.expected_calibration_error,
+        "reference_accuracy": {
+            "majority": report.majority_accuracy,
+            "linear": report.linear_accuracy,
+        },
+        "latency_ms": {
+            f"batch_{profile.batch_size}": {
+                "p50": profile.p50_ms,
+                "p90": profile.p90_ms,
+                "p99": profile.p99_ms,
+                "num_requests": profile.num_requests,
+                "texts_per_s": profile.texts_per_s,
+            }
+            for profile in report.latency
+        },
+        "cold_start_s": report.cold_start_s,
+        "peak_memory_bytes": report.peak_memory_bytes,
+        "per_class": report.per_class,
+        "confusion_matrix": report.confusion_matrix,
+        "mistakes": report.mistakes,
+    }
+
+
+def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if quality is None:
+        return []
+    accuracy, reference = quality["accuracy"], quality["reference_accuracy"]
+    rows = [
+        (
+            "accuracy",
+            f"{text(accuracy['value'], '.1%')} ({text(accuracy['low'], '.1%')} to "
+            f"{text(accuracy['high'], '.1%')}) on {quality['num_examples']:,} {quality['split']} "
+            f"rows; linear {text(reference['linear'], '.1%')}, "
+            f"majority {text(reference['majority'], '.1%')}",
+        ),
+        (
+            "macro F1",
+            f"{text(quality['macro_f1'], '.3f')}; "
+            f"calibration error {text(quality['expected_calibration_error'], '.3f')}",
+        ),
+    ]
+    for name, ms in sorted(quality["latency_ms"].items(), key=lambda item: batch_of(item[0])):
+        shares = ", ".join(f"{share} {text(ms[share], '.3g')}" for share in ("p50", "p90", "p99"))
+        fact = f"{name.replace('_', ' ')}: {shares} ms; {text(ms['texts_per_s'], ',.0f')} texts/s"
+        rows.append(("latency", fact))
+    cold, memory = text(quality["cold_start_s"], ".2f"), size(quality["peak_memory_bytes"])
+    return [*rows, ("cold start", f"{cold} s; peak memory {memory}")]
+
+
+def batch_of(name: str) -> int:
+    """The batch size in a key such as `batch_32`."""
+    return int(name.rpartition("_")[2])
+
+
+def _summary_export(
+    export: Mapping[str, Any] | None, parity: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    if export is None or parity is None:
+        return []
+    return [
+        ("SavedModel", f"{size(export['size_bytes'])} in {export['saved_model_path']}"),
+        (
+            "parity",
+            f"largest difference {text(parity['max_abs_diff'], '.2g')}, token mismatches "
+            f"{parity['token_mismatches']:,} of {parity['num_texts']:,} texts",
+        ),
+    ]
+
+
+def _summary_train(train: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if train is None:
+        return []
+    return [
+        (
+            "training",
+            f"{train['strategy']} x {train['num_replicas']}, {train['precision']}; "
+            f"{text(train['examples_per_s'], ',.0f')} examples/s; {train['steps']:,} steps, "
+            f"best validation loss {text(train['best_val_loss'], '.4f')}",
+        )
+    ]
+
+
+def _summary_data(data: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if data is None:
+        return []
+    rows = ", ".join(f"{s['num_examples']:,} {name}" for name, s in data["splits"].items())
+    return [("data", f"{rows} rows; {data['num_rejected']:,} rejected")]
+
+
+def _plain(value: Any) -> Any:
+    """Records to dicts, tuples to lists, numbers that JSON has no word for to None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def _replace(path: Path, content: str) -> None:
+    """Writes beside `path` and renames, so that a reader never sees half a file."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp makes it private to its owner
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,109 @@
+"""What a run tells: one human line an event on stderr, the same as JSON lines in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+SPARSE_S = 15.0
+"""Seconds between two plain progress lines of one task where no terminal is."""
+
+
+class RunLog:
+    """Fulfils `components.stage.Log`. Use it as a context manager, so that the bar is put away."""
+
+    def __init__(
+        self, *, console: Console | None = None, events: Path | None = None, quiet: bool = False
+    ) -> None:
+        self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
+        self.warnings: list[str] = []
+        self._events = events
+        self._file: TextIO | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last_line: dict[str, tuple[float, float]] = {}  # task -> (when, completed)
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> RunLog:
+        if self._events is not None:
+            self._events.parent.mkdir(parents=True, exist_ok=True)
+            # Appended, and a line is one write: two runs of one name do not tear each other's.
+            self._file = self._events.open("a", encoding="utf-8", buffering=1)
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("  {task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("[dim]{task.fields[note]}"),
+                console=self.console,
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end_tasks()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def info(self, message: str, **facts: Any) -> None:
+        """One line; `facts` go to the event file only."""
+        self._event("info", message, facts)
+        self.console.print(escape(message), soft_wrap=True)
+
+    def warning(self, message: str, **facts: Any) -> None:
+        """A line that stands out and is repeated in the report."""
+        self.warnings.append(message)
+        self._event("warning", message, facts)
+        self.console.print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
+
+    def error(self, message: str, **facts: Any) -> None:
+        """The last line of a run that failed."""
+        self._event("error", message, facts)
+        self.console.print(f"[red]error:[/] {escape(message)}", soft_wrap=True)
+
+    def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
+        """A bar on a terminal; elsewhere a line now and then, and one at the end."""
+        if self._bar is not None:
+            if task not in self._tasks:
+                self._tasks[task] = self._bar.add_task(escape(task), total=total, note="")
+            self._bar.update(self._tasks[task], completed=completed, total=total, note=escape(note))
+            return
+        when, _ = self._last_line.setdefault(task, (time.monotonic(), -1.0))
+        if time.monotonic() - when < SPARSE_S:
+            return
+        self._last_line[task] = (time.monotonic(), completed)
+        of = f" of {total:,.0f}" if total else ""
+        self._event("progress", task, {"completed": completed, "total": total, "note": note})
+        self.console.print(escape(f"  {task}: {completed:,.0f}{of}  {note}".rstrip()))
+
+    def end_tasks(self) -> None:
+        """Puts the bars of a finished stage away."""
+        if self._bar is not None:
+            for task in self._tasks.values():
+                self._bar.remove_task(task)
+        self._tasks.clear()
+        self._last_line.clear()
+
+    def _event(self, kind: str, message: str, facts: dict[str, Any]) -> None:
+        if self._file is not None:
+            event = {"time": time.time(), "pid": os.getpid(), "kind": kind, "message": message}
+            self._file.write(json.dumps(event | facts, default=str) + "\n")

@@ -1,0 +1,96 @@
+"""The table of stages in data-flow order: the one place where a stage is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage module as the pipeline sees it (`components.stage` says what a module offers)."""
+
+    name: str
+    module: ModuleType
+
+    @property
+    def version(self) -> int:
+        return self.module.VERSION
+
+    @property
+    def Config(self) -> Any:  # the dataclass itself, hence its capital
+        return self.module.Config
+
+    @property
+    def Inputs(self) -> Any:
+        return self.module.Inputs
+
+    @property
+    def Output(self) -> Any:
+        return self.module.Output
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        return self.module.run
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Which of `seed` and `hardware` the result depends on."""
+        return getattr(self.module, "USES", frozenset())
+
+    def check(self, config: Any, data_dir: Path) -> None:
+        """What can be checked without running; many stages have nothing to check."""
+        if hasattr(self.module, "check"):
+            self.module.check(config, data_dir)
+
+    def identity(self, config: Any, data_dir: Path) -> Any:
+        """What stands for the config in the cache key."""
+        if hasattr(self.module, "identity"):
+            return self.module.identity(config, data_dir)
+        return asdict(config)
+
+
+@cache
+def table() -> tuple[Stage, ...]:
+    """All stages, first to last."""
+    from ..components.evaluate import stage as evaluate
+    from ..components.export import stage as export
+    from ..components.preprocess import stage as preprocess
+    from ..components.train import stage as train
+
+    return (
+        Stage(name="preprocess", module=preprocess),
+        Stage(name="train", module=train),
+        Stage(name="export", module=export),
+        Stage(name="evaluate", module=evaluate),
+    )
+
+
+def impossible(hardware: Any, sections: Mapping[str, Any]) -> list[str]:
+    """Combinations across sections that no run could carry out, in the words of the config."""
+    preprocess, train = sections["preprocess"], sections["train"]
+    problems = []
+    replicas = hardware.replicas or 1
+    if train.global_batch_size % replicas:
+        problems.append(
+            f"train.global_batch_size: must be a multiple of hardware.replicas ({replicas}); "
+            f"received {train.global_batch_size}; e.g. {replicas * 32}"
+        )
+    too_long = [b for b in train.buckets if b > preprocess.sequence_length]
+    if too_long:
+        problems.append(
+            f"train.buckets: none may be longer than preprocess.sequence_length "
+            f"({preprocess.sequence_length}); received {too_long}; drop them"
+        )
+    model_preset, data_preset = getattr(train.model, "preset", None), preprocess.vocabulary.preset
+    if model_preset != data_preset:
+        problems.append(
+            "train.model.preset: must be the same as preprocess.vocabulary.preset, for weights "
+            f"only fit their own vocabulary; received {model_preset!r} and {data_preset!r}; "
+            "set both to the same preset, or both to null"
+        )
+    return problems

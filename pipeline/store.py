@@ -1,0 +1,196 @@
+"""Content-addressed artifacts: <root>/<stage>/<key>/, done when its manifest is there.
+
+The manifest is written last and at once. A folder without one is debris of a run that did not
+finish, and is cleared by the next. One writer a key: a second run waits and then reuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """One file of an artifact."""
+
+    path: str  # relative to the artifact, with forward slashes
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What an artifact is, and what it was made from."""
+
+    format: int
+    stage: str
+    key: str
+    stage_version: int
+    created: str  # UTC, ISO 8601
+    seconds: float  # that the stage took
+    inputs: dict[str, str]  # field of Inputs -> key of the artifact
+    identity: Any  # what the key was made from, for people
+    versions: dict[str, str]  # libraries that made it
+    files: tuple[StoredFile, ...]
+    output: Any  # the contract record; its uri is "."
+
+
+class Store:
+    """The artifacts under one root folder."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+
+    def prepare(self) -> None:
+        """Makes the root, and raises `ValueError` where nothing can be written."""
+        probe = self.root / f".probe-{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ValueError(
+                f"--root: must be a folder that can be written; received {self.root} "
+                f"({error.strerror}); choose another with --root"
+            ) from error
+
+    def folder(self, stage: str, key: str) -> Path:
+        """Where an artifact is or would be."""
+        return self.root / stage / key
+
+    def manifest(self, stage: str, key: str) -> Manifest | None:
+        """The manifest of a finished, undamaged artifact; else None."""
+        folder = self.folder(stage, key)
+        manifest = _read_manifest(folder / MANIFEST)
+        if manifest is None or manifest.format != FORMAT:
+            return None
+        return None if damage(folder, manifest) else manifest
+
+    def manifests(self, stage: str) -> Iterator[Manifest]:
+        """All finished artifacts of a stage, in order of key."""
+        for path in sorted((self.root / stage).glob(f"*/{MANIFEST}")):
+            manifest = _read_manifest(path)
+            if manifest is not None:
+                yield manifest
+
+    def read(self, manifest: Manifest, output: type[T]) -> T:
+        """The artifact as its contract record, `uri` set to where it stands now."""
+        record = _adapter(output).validate_json(json.dumps(manifest.output))
+        uri = str(self.folder(manifest.stage, manifest.key))
+        return replace(record, uri=uri)  # type: ignore[type-var]
+
+    @contextmanager
+    def writing(
+        self, stage: str, key: str, *, on_wait: Callable[[], None] = lambda: None
+    ) -> Iterator[Path]:
+        """Holds the key for this process and gives the folder. The system frees it on a crash."""
+        folder = self.folder(stage, key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield folder
+        finally:
+            lock.release()
+
+    def clear(self, stage: str, key: str) -> Path:
+        """An empty folder for a new attempt; call it inside `writing`. The manifest goes first."""
+        folder = self.folder(stage, key)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
+
+    def commit(self, manifest: Manifest) -> None:
+        """Makes the artifact exist: everything flushed, then the manifest in one step."""
+        folder = self.folder(manifest.stage, manifest.key)
+        for file in manifest.files:
+            _flush(folder / file.path)
+        write_json(folder / MANIFEST, asdict(manifest))
+
+
+def describe(folder: Path) -> tuple[StoredFile, ...]:
+    """Every file below `folder` with size and sha256, in order of path."""
+    files = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        name = path.relative_to(folder).as_posix()
+        files.append(StoredFile(path=name, size_bytes=path.stat().st_size, sha256=digest))
+    return tuple(files)
+
+
+def damage(folder: Path, manifest: Manifest) -> str | None:
+    """What is wrong with an artifact, as far as sizes tell; None when all is there."""
+    for file in manifest.files:
+        try:
+            size = (folder / file.path).stat().st_size
+        except FileNotFoundError:
+            return f"{file.path} is missing"
+        if size != file.size_bytes:
+            return f"{file.path} has {size} bytes instead of {file.size_bytes}"
+    return None
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes at once: readers see the old file or the whole new one."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes at once: readers see the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@cache
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
+
+
+def _read_manifest(path: Path) -> Manifest | None:
+    """None for a missing manifest or one that is not ours: both mean 'not done'."""
+    try:
+        return _adapter(Manifest).validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())

@@ -1,0 +1,53 @@
+"""Why a stage would run: compares its identity with the nearest artifact in the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .config import flatten
+from .plan import Step
+from .store import Store, damage
+
+
+def explain(step: Step, store: Store, rerun: frozenset[str]) -> str | None:
+    """One line: what differs from what is stored; None when the artifact can be reused.
+
+    `rerun` names the earlier stages of the same plan that will run.
+    """
+    if store.manifest(step.name, step.key) is not None:
+        return None
+    for manifest in store.manifests(step.name):
+        if manifest.key == step.key:
+            flaw = damage(store.folder(step.name, step.key), manifest)
+            return f"the stored artifact is damaged: {flaw or 'of another format'}"
+    nearest = min(
+        (_differences(step.identity, m.identity) for m in store.manifests(step.name)),
+        key=len,
+        default=None,
+    )
+    upstream = sorted(rerun & set(step.inputs.values()))
+    if nearest is None:
+        return "never made under this root"
+    if nearest:
+        more = f" and {len(nearest) - 3} more" if len(nearest) > 3 else ""
+        return "changed: " + "; ".join(nearest[:3]) + more
+    if upstream:
+        return f"its input changes: {', '.join(upstream)}"
+    return "made by another version of the stage, or from other inputs"
+
+
+def _differences(new: Any, old: Any) -> list[str]:
+    """`path: old -> new` for every leaf that differs."""
+    was, now = dict(flatten(old)), dict(flatten(new))
+    lines = []
+    for path in sorted(was.keys() | now.keys()):
+        if was.get(path, "unset") != now.get(path, "unset"):
+            name = path.removeprefix("config.")
+            before, after = was.get(path, "unset"), now.get(path, "unset")
+            lines.append(f"{name}: {_short(before)} -> {_short(after)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:21] + "..."

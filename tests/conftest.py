@@ -1,0 +1,35 @@
+"""Fixtures for every test. Set TPULINE_DATA to a folder of real data sets to run those tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The top folder of the project."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """`real_data("sst2")` is the folder of a real data set; skips where it is not at hand."""
+    root = os.environ.get("TPULINE_DATA")
+
+    def folder(name: str) -> Path:
+        if not root:
+            pytest.skip("TPULINE_DATA is not set: it names the folder of real data sets")
+        path = Path(root) / name
+        if not path.is_dir():
+            pytest.skip(f"no data set {name!r} under TPULINE_DATA={root}")
+        return path
+
+    return folder

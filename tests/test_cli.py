@@ -1,0 +1,64 @@
+"""The command line: its flags are frozen, its exit codes mean what the help says."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tpuline.pipeline import cli
+
+FLAGS = {
+    "run": {"config", "--set", "--root", "--until"},
+    "check": {"config", "--set"},
+    "plan": {"config", "--set", "--root", "--until"},
+    "show": {"run"},
+}
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Each command's own parser."""
+    for action in cli.parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    raise AssertionError("the parser has no commands")
+
+
+def test_command_line_does_not_grow() -> None:
+    """A new knob belongs into the config; a new command changes this table on purpose."""
+    found = {}
+    for name, parser in commands().items():
+        known = [action for action in parser._actions if action.dest != "help"]
+        found[name] = {action.option_strings[-1] if action.option_strings else action.dest
+                       for action in known}  # fmt: skip
+    assert found == FLAGS
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "x.yaml", "--sett", "a=1"]])
+def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as leave:
+        cli.main(arguments)
+    assert leave.value.code == 2
+
+
+def test_missing_config_exits_with_2_and_names_what_is_near(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "demo.yaml").write_text("name: demo\n")
+    assert cli.main(["check", str(tmp_path / "demo.yml")]) == 2
+    assert "demo.yaml" in capsys.readouterr().err
+
+
+def test_show_of_no_run_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", str(tmp_path)]) == 2
+    assert "RUN" in capsys.readouterr().err
+
+
+def test_console_script_runs_from_anywhere(tmp_path: Path) -> None:
+    script = Path(sys.executable).parent / "tpuline"
+    done = subprocess.run([script, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "exit codes" in done.stdout
