@@ -41,10 +41,21 @@ class Log(Protocol):
 class Lane(Protocol):
     """The devices that a run computes on, ready to use."""
 
-    strategy_name: str  # "tpu", "mirrored" or "cpu"
-    num_replicas: int
-    precision: str  # Keras dtype policy
-    description: str  # for people: "2 x CPU (logical replicas), float32"
+    @property
+    def strategy_name(self) -> str:
+        """`tpu`, `mirrored` (GPUs) or `cpu`."""
+
+    @property
+    def num_replicas(self) -> int:
+        """How many parts a global batch is cut into."""
+
+    @property
+    def precision(self) -> str:
+        """The Keras dtype policy."""
+
+    @property
+    def description(self) -> str:
+        """For people: "2 x CPU (logical replicas), float32"."""
 
     def scope(self) -> AbstractContextManager[None]:
         """Build and load models inside it: distribution strategy and dtype policy are set."""

@@ -184,8 +184,8 @@ def _explain(error: dict[str, Any]) -> str:
         message = str(error["ctx"]["error"])
         return f"{path}.{message}" if path else message
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        known = str(error["ctx"].get("expected_tags", "")) or "one of the known types"
-        return f"{path}.type: must be one of {known}; received {_short(received, 'type')}"
+        tags = str(error["ctx"].get("expected_tags", "")) or "the known types"
+        return f"{path}.type: must be one of {tags}; received {_short(received, 'type')}"
     message = error["msg"].removeprefix("Input ").replace("should be", "must be")
     return f"{path}: {message}; received {_short(received)}"
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-_WIDTH = 440  # points; on a phone it shrinks to about 340, where 12-point text is still readable
+_WIDTH = 420  # points; on a phone it shrinks to about 340, where 12-point text is still readable
 _INK, _MUTED, _RULE, _PAPER = "#010101", "#020202", "#030303", "#040404"
 _FIRST, _SECOND, _THIRD = "#050505", "#060606", "#070707"
 _VARIABLES = {
@@ -26,7 +26,7 @@ _VARIABLES = {
     _SECOND: "var(--second)",
     _THIRD: "var(--third)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.edgecolor": _RULE,
     "axes.labelcolor": _MUTED,
     "axes.spines.right": False,
@@ -34,14 +34,16 @@ _STYLE = {
     "axes.titlelocation": "left",
     "figure.dpi": 72,
     "font.family": "DejaVu Sans",  # for measuring only: the page's own font is written
-    "font.size": 11,
-    "axes.labelsize": 11,
+    "font.size": 12,
+    "axes.labelsize": 12,
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
     "path.simplify": False,
     "svg.fonttype": "none",
     "text.color": _INK,
     "xtick.color": _RULE,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
     "xtick.labelcolor": _MUTED,
     "ytick.color": _RULE,
     "ytick.labelcolor": _MUTED,
@@ -51,7 +53,7 @@ _STYLE = {
 
 def token_lengths(length_counts: Sequence[int], num_truncated: int) -> str | None:
     """Rows by number of tokens; `length_counts[n]` rows have n. The cut rows stand out."""
-    if not sum(length_counts):
+    if not sum(length_counts[1:]):
         return None
     longest = len(length_counts) - 1
     width = max(1, math.ceil(longest / 64))
@@ -68,8 +70,8 @@ def token_lengths(length_counts: Sequence[int], num_truncated: int) -> str | Non
         axes.set_xlim(0, longest + width * 1.5)
         axes.set_ylim(0, max(heights) * 1.16)
         share = num_truncated / sum(length_counts)
-        note = f"limit {longest} tokens, {share:.1%} of rows cut "
-        axes.text(longest + width * 0.5, max(heights) * 1.08, note, ha="right", color=_SECOND)
+        note = f"limit {longest} tokens, {share:.1%} of rows cut"
+        _note(axes, note, (longest + width, max(heights) * 1.16), side="left", color=_SECOND)
         axes.set_xlabel("tokens a row")
         axes.set_ylabel("rows")
         _thousands(axes.yaxis)
@@ -79,10 +81,18 @@ def token_lengths(length_counts: Sequence[int], num_truncated: int) -> str | Non
 def curves(
     name: str, epochs: Sequence[int], series: Mapping[str, Sequence[float]], *, best: int | None
 ) -> str | None:
-    """Lines over epochs, each named at its right end; `best` is the epoch that was kept."""
-    if not any(math.isfinite(v) for values in series.values() for v in values):
+    """Lines over epochs, each named at its right end; `best` is the epoch that was kept.
+
+    Values that are not finite leave gaps; without any finite one there is no figure.
+    """
+    lines = {
+        label: [v if math.isfinite(v) else math.nan for v in values]
+        for label, values in series.items()
+        if any(math.isfinite(v) for v in values)
+    }
+    if not lines:
         return None
-    ends = {label: _last_finite(values) for label, values in series.items()}
+    ends = {k: [v for v in values if math.isfinite(v)][-1] for k, values in lines.items()}
     description = f"{name} by epoch: " + ", ".join(
         f"{label} ends at {value:.3g}" for label, value in ends.items()
     )
@@ -90,7 +100,7 @@ def curves(
         _horizontal_grid(axes)
         marker = "o" if len(epochs) <= 12 else None
         styles: dict[str, Any] = {"marker": marker, "markersize": 4.5, "markeredgewidth": 0}
-        for color, values in zip((_FIRST, _SECOND, _THIRD), series.values(), strict=False):
+        for color, values in zip((_FIRST, _SECOND, _THIRD), lines.values(), strict=False):
             axes.plot(epochs, values, color=color, clip_on=False, **styles)
         span = max(epochs[-1] - epochs[0], 1)
         axes.set_xlim(epochs[0] - span * 0.04, epochs[-1] + span * 0.02)
@@ -98,50 +108,61 @@ def curves(
         _name_ends(axes, epochs[-1], ends)
         if best is not None:
             axes.axvline(best, color=_MUTED, linewidth=1, linestyle=(0, (3, 2)), zorder=0)
-            side = "right" if best > epochs[0] + span / 2 else "left"
-            text = f" epoch {best} kept "
-            axes.text(best, axes.get_ylim()[1], text, ha=side, va="top", color=_MUTED)
+            side = "left" if best > epochs[0] + span / 2 else "right"
+            place = (best, axes.get_ylim()[1])
+            _note(axes, f"epoch {best} kept", place, side=side, color=_MUTED)
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         return _svg(figure, name, description)
 
 
-def accuracy_scale(value: float, low: float, high: float, references: Mapping[str, float]) -> str:
-    """The model with its interval on one scale with the references."""
+def accuracy_scale(
+    value: float, low: float, high: float, references: Mapping[str, float]
+) -> str | None:
+    """The model with its interval on one scale with the references.
+
+    The scale starts below the better reference; one further left is an arrow with its number.
+    """
+    if not all(math.isfinite(number) for number in (value, low, high)):
+        return None
     rows = {name: number for name, number in references.items() if math.isfinite(number)}
     description = f"Accuracy: model {value:.1%}, interval {low:.1%} to {high:.1%}; " + ", ".join(
         f"{name} {number:.1%}" for name, number in rows.items()
     )
-    with _figure("accuracy", 58 + 34 * (len(rows) + 1)) as (figure, axes):
+    points = [value, *rows.values()]
+    start = max(0, 5 * math.floor(20 * min(low, max(rows.values(), default=low)) - 1.2))
+    with _figure("references", 58 + 34 * len(points)) as (figure, axes):
         axes.grid(axis="x", color=_RULE, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.axvspan(low * 100, high * 100, color=_FIRST, alpha=0.13, linewidth=0)
         axes.plot([low * 100, high * 100], [0, 0], color=_FIRST, linewidth=5, alpha=0.45)
         axes.plot(value * 100, 0, "o", color=_FIRST, markersize=9, clip_on=False)
-        for place, number in enumerate(rows.values(), start=1):
-            axes.plot(number * 100, place, "o", color=_MUTED, markersize=7, clip_on=False)
-        points = [value, *rows.values()]
         for place, number in enumerate(points):
-            side, shift = ("left", 9) if number < 0.5 else ("right", -9)
-            if place == 0:
-                side, number, shift = ("right", low, -7)
+            x = max(number * 100, start + 0.015 * (100 - start))
+            marker = "o" if number * 100 >= start else "<"  # an arrow: further left than the scale
+            side, shift = ("left", 9) if x < (start + 100) / 2 else ("right", -9)
+            if place:
+                axes.plot(x, place, marker, color=_MUTED, markersize=7, clip_on=False)
+            else:
+                x = high * 100 if side == "left" else low * 100
             axes.annotate(
-                f"{points[place]:.1%}", (number * 100, place), (shift, 0), va="center", ha=side,
-                textcoords="offset points", color=_INK, fontweight="bold" if not place else None,
+                f"{number:.1%}", (x, place), (shift, 0), va="center", ha=side,
+                textcoords="offset points", color=_INK, fontweight=None if place else "bold",
             )  # fmt: skip
         axes.set_yticks(range(len(points)), ["this model", *rows])
-        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.tick_params(axis="y", labelcolor=_INK, pad=7)
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
         axes.set_ylim(len(points) - 0.4, -0.6)
-        axes.set_xlim(0, 100)
+        axes.set_xlim(start, 100)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("accuracy, %")
-        return _svg(figure, "accuracy", description)
+        return _svg(figure, "references", description)
 
 
 def latency(samples_ms: Mapping[int, Sequence[float]]) -> str | None:
     """Share of requests answered within a time, one line a batch size, log scale."""
-    finite = {b: sorted(v for v in ms if v > 0) for b, ms in samples_ms.items()}
+    finite = {b: sorted(v for v in ms if 0 < v < math.inf) for b, ms in samples_ms.items()}
     lines = {batch: values for batch, values in finite.items() if values}
     if not lines:
         return None
@@ -166,9 +187,9 @@ def latency(samples_ms: Mapping[int, Sequence[float]]) -> str | None:
         axes.set_xscale("log")
         _ticks_125(axes, min(v[0] for v in lines.values()), max(v[-1] for v in lines.values()))
         axes.set_ylim(0, 1.02)
-        axes.set_yticks([0, 0.25, 0.5, 0.9, 0.99], ["0", "25", "p50", "p90", "p99"])
+        axes.set_yticks([0, 0.5, 0.9, 0.99], ["0", "p50", "p90", "p99"])
         axes.set_xlabel("ms a request, log scale")
-        axes.set_ylabel("requests answered, %")
+        axes.set_ylabel("requests answered")
         return _svg(figure, "latency", description)
 
 
@@ -193,6 +214,7 @@ def _svg(figure: Any, name: str, description: str) -> str:
     figure.savefig(buffer, format="svg", transparent=True, metadata=empty)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0]), text)
     for junk in ("metadata", "style"):
         text = re.sub(rf"<{junk}[ >].*?</{junk}>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
@@ -206,7 +228,6 @@ def _svg(figure: Any, name: str, description: str) -> str:
     text = text.replace("rotate(-0 ", "rotate(0 ")
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
-    text = re.sub(r"(\d\.\d{2})\d+", r"\1", text)
     return re.sub(r"\s*\n\s*", "\n", text)
 
 
@@ -230,21 +251,25 @@ def _pad(axes: Any) -> None:
 def _name_ends(axes: Any, x: float, ends: Mapping[str, float]) -> None:
     """Names each line at its right end, pushed apart where two lines end close together."""
     bottom, top = axes.get_ylim()
-    gap = 0.09 * (top - bottom)
+    gap = 0.085 * (top - bottom)
     colors = dict(zip(ends, (_FIRST, _SECOND, _THIRD), strict=False))
-    shown = sorted((value, label) for label, value in ends.items() if math.isfinite(value))
     floor = -math.inf
-    for value, label in shown:
+    for value, label in sorted((value, label) for label, value in ends.items()):
         y = max(value, floor + gap)
         floor = y
         axes.annotate(
-            f"{label} {value:.3g}", (x, y), (8, 0), textcoords="offset points", va="center",
+            f"{label} {value:.3f}", (x, y), (8, 0), textcoords="offset points", va="center",
             color=colors[label], annotation_clip=False,
         )  # fmt: skip
 
 
-def _last_finite(values: Sequence[float]) -> float:
-    return next((v for v in reversed(values) if math.isfinite(v)), math.nan)
+def _note(axes: Any, note: str, place: tuple[float, float], *, side: str, color: str) -> None:
+    """Words below `place` on one side of it, over the grid lines rather than among them."""
+    away, anchor = (-6, "right") if side == "left" else (6, "left")
+    axes.annotate(
+        note, place, (away, -2), textcoords="offset points", ha=anchor, va="top", color=color,
+        bbox={"facecolor": _PAPER, "edgecolor": "none", "pad": 1.5},
+    )  # fmt: skip
 
 
 def _steps(num_samples: int) -> list[float]:

@@ -53,6 +53,7 @@ def execute(
     artifacts: dict[str, Any] = {}
     error: StageError | None = None
     for step in steps:
+        clock = time.monotonic()
         try:
             facts, artifacts[step.name] = _step(
                 config, step, steps, shelf, artifacts, log, hardware
@@ -62,13 +63,17 @@ def execute(
             error = failure
             done.append(
                 report.StageFacts(
-                    name=step.name, key=step.key, reused=False, seconds=0.0, status="failed"
+                    name=step.name,
+                    key=step.key,
+                    reused=False,
+                    seconds=round(time.monotonic() - clock, 3),
+                    status="failed",
                 )
             )
             break
     status = _status(artifacts, error)
     folder = shelf.root / config.name
-    facts = report.RunFacts(
+    run_facts = report.RunFacts(
         name=config.name,
         status=status,
         started=started,
@@ -80,7 +85,7 @@ def execute(
         error=str(error) if error else None,
         **_by_type(artifacts),
     )
-    report.write(facts, folder)
+    report.write(run_facts, folder)
     return RunResult(
         status=status, folder=folder, artifacts=artifacts, stages=tuple(done), error=error
     )

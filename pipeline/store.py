@@ -16,12 +16,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-T = TypeVar("T")
 MANIFEST = "manifest.json"
 FORMAT = 1
 
@@ -90,11 +89,11 @@ class Store:
             if manifest is not None:
                 yield manifest
 
-    def read(self, manifest: Manifest, output: type[T]) -> T:
+    def read(self, manifest: Manifest, output: Any) -> Any:
         """The artifact as its contract record, `uri` set to where it stands now."""
         record = _adapter(output).validate_json(json.dumps(manifest.output))
         uri = str(self.folder(manifest.stage, manifest.key))
-        return replace(record, uri=uri)  # type: ignore[type-var]
+        return replace(record, uri=uri)
 
     @contextmanager
     def writing(
@@ -179,7 +178,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @cache
-def _adapter(cls: type) -> TypeAdapter[Any]:
+def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 

@@ -1,0 +1,122 @@
+"""report.json -> words: number formats, the verdict in a few words, the lines for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def text(value: float | None, form: str) -> str:
+    """`value` in a format such as `.1%`; a dash where there is no number."""
+    if value is None or not math.isfinite(value):
+        return "—"
+    return format(value, form)
+
+
+def size(num_bytes: float | None) -> str:
+    """Bytes in the unit that reads best, powers of 1000."""
+    if num_bytes is None or not math.isfinite(num_bytes):
+        return "—"
+    for unit in ("B", "kB", "MB"):
+        if num_bytes < 999.5:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:,.1f} GB"
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """The verdict in a few words: "Blessed", "Refused", "Failed in train", "Stopped after …"."""
+    status, stages = document["status"], document["stages"]
+    if status == "failed":
+        failed = [stage["name"] for stage in stages if stage["status"] == "failed"]
+        return f"Failed in {failed[0]}" if failed else "Failed"
+    if status == "partial":
+        return f"Stopped after {stages[-1]['name']}" if stages else "Nothing was run"
+    return "Blessed" if status == "blessed" else "Refused"
+
+
+def summary_lines(document: Mapping[str, Any]) -> list[str]:
+    """The report for a terminal: verdict first, then one line a fact. `document` is report.json."""
+    lines = [f"{document['name']}: {headline(document)}"]
+    verdict = document["verdict"]
+    if verdict and not verdict["blessed"]:
+        lines += [f"  - {reason}" for reason in verdict["reasons"]]
+    if document["error"]:
+        lines += [f"  {line}" for line in document["error"].splitlines()]
+    rows = [
+        *_summary_quality(document["evaluate"]),
+        *_summary_export(document["export"], document["parity"]),
+        *_summary_train(document["train"]),
+        *_summary_data(document["data"]),
+        *[(s["name"], f"{s['status']}, {text(s['seconds'], ',.1f')} s, {s['key']}")
+          for s in document["stages"]],
+        *[("warning", warning) for warning in document["warnings"]],
+    ]  # fmt: skip
+    return lines + [f"  {name:<11} {fact}" for name, fact in rows]
+
+
+def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if quality is None:
+        return []
+    accuracy, reference = quality["accuracy"], quality["reference_accuracy"]
+    rows = [
+        (
+            "accuracy",
+            f"{text(accuracy['value'], '.1%')} ({text(accuracy['low'], '.1%')} to "
+            f"{text(accuracy['high'], '.1%')}) on {quality['num_examples']:,} {quality['split']} "
+            f"rows; linear {text(reference['linear'], '.1%')}, "
+            f"majority {text(reference['majority'], '.1%')}",
+        ),
+        (
+            "macro F1",
+            f"{text(quality['macro_f1'], '.3f')}; "
+            f"calibration error {text(quality['expected_calibration_error'], '.3f')}",
+        ),
+    ]
+    for name, ms in sorted(quality["latency_ms"].items(), key=lambda item: batch_of(item[0])):
+        shares = ", ".join(f"{share} {text(ms[share], '.3g')}" for share in ("p50", "p90", "p99"))
+        fact = f"{name.replace('_', ' ')}: {shares} ms; {text(ms['texts_per_s'], ',.0f')} texts/s"
+        rows.append(("latency", fact))
+    cold, memory = text(quality["cold_start_s"], ".2f"), size(quality["peak_memory_bytes"])
+    return [*rows, ("cold start", f"{cold} s; peak memory {memory}")]
+
+
+def batch_of(name: str) -> int:
+    """The batch size in a key such as `batch_32`."""
+    return int(name.rpartition("_")[2])
+
+
+def _summary_export(
+    export: Mapping[str, Any] | None, parity: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    if export is None or parity is None:
+        return []
+    return [
+        ("SavedModel", f"{size(export['size_bytes'])} in {export['saved_model_path']}"),
+        (
+            "parity",
+            f"largest difference {text(parity['max_abs_diff'], '.2g')}, token mismatches "
+            f"{parity['token_mismatches']:,} of {parity['num_texts']:,} texts",
+        ),
+    ]
+
+
+def _summary_train(train: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if train is None:
+        return []
+    return [
+        (
+            "training",
+            f"{train['strategy']} x {train['num_replicas']}, {train['precision']}; "
+            f"{text(train['examples_per_s'], ',.0f')} examples/s; {train['steps']:,} steps, "
+            f"best validation loss {text(train['best_val_loss'], '.4f')}",
+        )
+    ]
+
+
+def _summary_data(data: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if data is None:
+        return []
+    rows = ", ".join(f"{s['num_examples']:,} {name}" for name, s in data["splits"].items())
+    return [("data", f"{rows} rows; {data['num_rejected']:,} rejected")]

@@ -1,0 +1,143 @@
+"""Killed, crowded or out of space: nothing half-done is taken for done, and work goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tpuline.components.contracts import EvalReport, Servable, ShardSet, TrainedModel
+from tpuline.pipeline import api, store
+
+from .conftest import Shrunk
+
+KILL_AFTER_S = {"preprocess": 3.0, "train": 4.0, "export": 2.0, "evaluate": 2.0}
+
+
+def start(demo: Shrunk) -> subprocess.Popen[str]:
+    """A run in a process group of its own, so that its children can be killed with it."""
+    return subprocess.Popen(
+        demo.arguments(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill_in(demo: Shrunk, stage: str, delay_s: float) -> None:
+    """Starts a run and kills it `delay_s` after `stage` began."""
+    process = start(demo)
+    folder, deadline = demo.root / stage, time.monotonic() + 120
+    while not any(path.is_dir() for path in folder.glob("*")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, f"{stage} never began"
+        time.sleep(0.05)
+    time.sleep(delay_s)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def artifacts(demo: Shrunk) -> dict[type, object]:
+    """The finished artifacts of a root by type."""
+    shelf, found = store.Store(demo.root), {}
+    for stage in ("preprocess", "train", "export", "evaluate"):
+        for manifest in shelf.manifests(stage):
+            record = api.open_artifact(shelf.folder(stage, manifest.key))
+            found[type(record)] = record
+    return found
+
+
+def test_run_killed_in_every_stage_ends_as_if_undisturbed(
+    shrunk: Shrunk, finished: Shrunk
+) -> None:
+    for stage, delay_s in KILL_AFTER_S.items():
+        kill_in(shrunk, stage, delay_s)
+        assert not list((shrunk.root / stage).glob(f"*/{store.MANIFEST}")), "killed too late"
+    done = shrunk.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    reused = [stage["reused"] for stage in api.read_report(shrunk.root / "demo")["stages"]]
+    assert reused == [True, True, True, False]
+
+    ours, whole = artifacts(shrunk), artifacts(finished)
+    assert ours[ShardSet].splits == whole[ShardSet].splits  # sha256 of every shard among them
+    weights = [
+        (Path(a[TrainedModel].uri) / a[TrainedModel].weights_file).read_bytes()
+        for a in (ours, whole)
+    ]
+    assert weights[0] == weights[1]
+    assert ours[Servable].parity == whole[Servable].parity
+    assert answers(ours[Servable]) == answers(whole[Servable])
+    for field in ("accuracy", "macro_f1", "confusion_matrix", "mistakes", "verdict"):
+        assert getattr(ours[EvalReport], field) == getattr(whole[EvalReport], field)
+
+
+def answers(servable: Servable) -> bytes:
+    """Probabilities of a few texts, bit by bit."""
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the tokenizer's ops
+
+    served = tf.saved_model.load(str(Path(servable.uri) / servable.saved_model_dir))
+    texts = tf.constant(["where is my parcel", "I want my money back", ""])
+    out = served.signatures["serving_default"](text=texts)["probabilities"]
+    return np.asarray(out).tobytes()
+
+
+def test_two_runs_at_once_share_the_work(shrunk: Shrunk) -> None:
+    first, second = start(shrunk), start(shrunk)
+    outputs = [process.communicate(timeout=250)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    for stage in ("preprocess", "train", "export", "evaluate"):
+        assert len(list((shrunk.root / stage).glob(f"*/{store.MANIFEST}"))) == 1
+    assert any("waiting for it" in output for output in outputs)
+
+
+def test_failing_stage_exits_with_1_and_keeps_what_was_done(finished: Shrunk) -> None:
+    done = finished.run("name=broken", "train.learning_rate=1e30", "train.clip_norm=1e30")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "train failed" in done.stderr
+    facts = api.read_report(finished.root / "broken")
+    assert facts["status"] == "failed"
+    assert "train failed" in facts["error"]
+    assert [stage["name"] for stage in facts["stages"]] == ["preprocess", "train"]
+    assert facts["stages"][0]["reused"] is True
+
+
+def test_root_that_cannot_be_written_exits_with_2(shrunk: Shrunk) -> None:
+    unwritable = Shrunk(config_file=shrunk.config_file, root=Path("/proc/tpuline"))
+    done = unwritable.run()
+    assert done.returncode == 2
+    assert "--root" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of 600 kB."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(mount)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount a small tmpfs (root)")
+    yield mount
+    subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_full_disk_fails_the_stage_and_a_larger_one_goes_on(
+    small_disk: Path, checkout: Path
+) -> None:
+    demo = Shrunk(config_file=checkout / "configs" / "demo.yaml", root=small_disk / "runs")
+    done = demo.run()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "No space left" in done.stderr
+    assert "failed" in done.stderr
+    done_stages = list(demo.root.glob(f"*/*/{store.MANIFEST}"))
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    again = demo.run()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert all(path.exists() for path in done_stages)

@@ -1,0 +1,215 @@
+"""A made-up run of a support-message classifier, whole or stopped anywhere, for the report."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+from tpuline.components.contracts import (
+    ClassMetrics,
+    EpochRecord,
+    EvalReport,
+    GateResult,
+    Interval,
+    LatencyProfile,
+    Mistake,
+    Parity,
+    ReasonCount,
+    Servable,
+    Shard,
+    ShardSet,
+    Split,
+    TrainedModel,
+    Verdict,
+)
+from tpuline.components.modeling import BertSpec
+from tpuline.pipeline.report import RunFacts, StageFacts
+
+INTENTS = (
+    "account_access", "billing", "cancel_order", "delivery_status", "feedback",
+    "payment_failed", "refund", "technical_problem",
+)  # fmt: skip
+_STAGES = {"preprocess": 21.4, "train": 148.2, "export": 12.9, "evaluate": 33.5}  # seconds
+_MISTAKES = (
+    ("I was charged twice and now the app says the payment did not go through", 5, 1),
+    ("where is the money for the parcel I sent back", 6, 3),
+    ("please stop my subscription before the next invoice", 2, 1),
+    ("the site logs me out whenever I open my basket", 7, 0),
+    ("great, another week without my parcel", 3, 4),
+)
+
+
+def finished(status: str = "blessed", labels: tuple[str, ...] = INTENTS) -> RunFacts:
+    """A run that got to its verdict."""
+    passed = status == "blessed"
+    return RunFacts(
+        name="support",
+        status=status,  # type: ignore[arg-type]
+        started="2026-11-23T20:16:04+00:00",
+        config={
+            "name": "support", "data_dir": ".", "seed": 20,
+            "hardware": {"strategy": "auto", "replicas": None, "precision": "auto"},
+            "preprocess": {"source": {"train": "sample:support"}, "sequence_length": 64},
+            "train": {"model": {"type": "bert", "num_layers": 2}, "buckets": (16, 32, 64)},
+        },
+        versions={"python": "3.11.2", "tensorflow": "2.20.0", "keras": "3.15.1"},
+        machine={"processor": "Example CPU @ 2.90GHz", "cores": "2", "memory": "7.8 GiB"},
+        stages=tuple(
+            StageFacts(
+                name=name, key=f"{n:02x}f3a9c1d7e45b8a", reused=n == 0, seconds=seconds,
+                status="done" if n else "reused",
+            )
+            for n, (name, seconds) in enumerate(_STAGES.items())
+        ),
+        warnings=("train: the last batch of an epoch is dropped when it is not full",),
+        shards=_shards(labels),
+        model=_model(),
+        servable=_servable(labels),
+        evaluation=_evaluation(labels, passed),
+    )  # fmt: skip
+
+
+def stopped_after(stage: str) -> RunFacts:
+    """A run with `--until stage`."""
+    count = list(_STAGES).index(stage) + 1
+    whole = finished()
+    made = ("shards", "model", "servable", "evaluation")
+    return replace(
+        whole, status="partial", stages=whole.stages[:count], **dict.fromkeys(made[count:])
+    )
+
+
+def failed_in(stage: str, message: str) -> RunFacts:
+    """A run whose stage raised."""
+    count = list(_STAGES).index(stage)
+    whole = finished()
+    broken = replace(whole.stages[count], seconds=0.0, status="failed", reused=False)
+    missing = dict.fromkeys(("shards", "model", "servable", "evaluation")[count:])
+    stages = (*whole.stages[:count], broken)
+    error = f"{stage} failed: {message}\n  work folder: runs/{stage}/{broken.key}"
+    return replace(whole, status="failed", stages=stages, error=error, **missing)
+
+
+def _shards(labels: tuple[str, ...]) -> ShardSet:
+    splits = []
+    for name, rows in (("train", 4794), ("validation", 602), ("test", 601)):
+        weights = [1 / (1 + 0.12 * n) for n in range(len(labels))]
+        counts = [int(rows * w / sum(weights)) for w in weights]
+        counts[0] += rows - sum(counts)
+        lengths = [0.0] * 3 + [math.exp(-(((n - 17) / 9) ** 2)) for n in range(3, 65)]
+        lengths[64] = 0.14
+        scaled = [int(rows * v / sum(lengths)) for v in lengths]
+        scaled[17] += rows - sum(scaled)
+        shards = tuple(
+            Shard(
+                records_file=f"{name}/shard-{n:05}-of-00004.tfrecord",
+                texts_file=f"{name}/texts-{n:05}-of-00004.parquet",
+                num_examples=rows // 4, size_bytes=rows * 18, sha256="0" * 64,
+            )
+            for n in range(4)
+        )  # fmt: skip
+        tokens = sum(n * count for n, count in enumerate(scaled))
+        splits.append(
+            Split(
+                name=name, num_examples=rows, num_tokens=tokens, num_truncated=scaled[64] - 2,
+                label_counts=tuple(counts), length_counts=tuple(scaled), shards=shards,
+            )
+        )  # fmt: skip
+    return ShardSet(
+        uri="runs/preprocess/00f3a9c1d7e45b8a", splits=tuple(splits), label_names=labels,
+        has_text_pair=False, sequence_length=64, vocabulary_file="vocabulary.txt",
+        vocabulary_size=2413, lowercase=True, tokenizer_fingerprint="b7d1e0",
+        rejects_file="rejects.jsonl", num_rejected=3,
+        rejected_by_reason=(
+            ReasonCount(reason="empty text", count=2),
+            ReasonCount(reason="unknown label", count=1),
+        ),
+    )  # fmt: skip
+
+
+def _model() -> TrainedModel:
+    losses = ((1.71, 1.12), (0.84, 0.71), (0.52, 0.49), (0.37, 0.411), (0.28, 0.39), (0.21, 0.42))
+    history = tuple(
+        EpochRecord(
+            epoch=n, step=75 * n, loss=loss, accuracy=1 - loss / 2.6, val_loss=val_loss,
+            val_accuracy=1 - val_loss / 4.2, learning_rate=5e-4 * (1 - n / 7), seconds=24.1,
+        )
+        for n, (loss, val_loss) in enumerate(losses, start=1)
+    )  # fmt: skip
+    return TrainedModel(
+        uri="runs/train/01f3a9c1d7e45b8a", weights_file="best.weights.h5", model=BertSpec(),
+        strategy="mirrored", num_replicas=2, precision="float32", global_batch_size=64,
+        num_steps=450, best_step=375, best_val_loss=0.39, examples_per_s=318.4,
+        tokens_per_s=6104.9, num_parameters=712_456, history=history,
+    )  # fmt: skip
+
+
+def _servable(labels: tuple[str, ...]) -> Servable:
+    parity = Parity(
+        passed=True, num_texts=256, token_mismatches=0, max_abs_diff=1.79e-7, tolerance=1e-4
+    )
+    return Servable(
+        uri="runs/export/02f3a9c1d7e45b8a", saved_model_dir="model/1", version=1,
+        size_bytes=4_213_887, label_names=labels, has_text_pair=False, sequence_length=64,
+        tokenizer_fingerprint="b7d1e0", parity=parity,
+    )  # fmt: skip
+
+
+def _evaluation(labels: tuple[str, ...], passed: bool) -> EvalReport:
+    dice = random.Random(20)
+    rights = [dice.randint(5, 90) for _ in labels]
+    matrix = [[0] * len(labels) for _ in labels]
+    for i, right in enumerate(rights):
+        matrix[i][i] = right
+        for _ in range(dice.randint(0, 9)):
+            matrix[i][(i + dice.choice((1, 1, 1, 3, 5))) % len(labels)] += 1
+    accuracy = 0.914 if passed else 0.871
+    per_class = tuple(
+        ClassMetrics(
+            label=label, precision=rights[i] / sum(row[i] for row in matrix),
+            recall=rights[i] / sum(matrix[i]), f1=min(1.0, 2 * rights[i] / (
+                sum(matrix[i]) + sum(row[i] for row in matrix))), support=sum(matrix[i]),
+        )
+        for i, label in enumerate(labels)
+    )  # fmt: skip
+    relation = "meets" if passed else "is below"
+    gates = (
+        GateResult(
+            name="min_gain_over_linear", passed=passed,
+            message=f"{accuracy - 0.887:.3f} {relation} the required 0.005",
+        ),
+        GateResult(
+            name="max_p99_ms_batch_1", passed=True,
+            message="3.734 is within the allowed 50.000",
+        ),
+        GateResult(
+            name="parity", passed=True,
+            message="on 256 texts the SavedModel strays from the Keras model by at most 1.8e-07",
+        ),
+    )  # fmt: skip
+    reasons = tuple(f"{gate.name}: {gate.message}" for gate in gates)
+    return EvalReport(
+        uri="runs/evaluate/03f3a9c1d7e45b8a", split="test", num_examples=601,
+        accuracy=Interval(value=accuracy, low=accuracy - 0.023, high=accuracy + 0.021),
+        macro_f1=Interval(value=accuracy - 0.006, low=accuracy - 0.03, high=accuracy + 0.019),
+        expected_calibration_error=0.0213, per_class=per_class,
+        confusion_matrix=tuple(tuple(row) for row in matrix), majority_accuracy=0.1797,
+        linear_accuracy=0.887,
+        latency=tuple(_latency(b, ms, dice) for b, ms in ((1, 2.9), (8, 6.4), (32, 18.7))),
+        cold_start_s=1.93, peak_memory_bytes=861_234_567,
+        mistakes=tuple(
+            Mistake(text=text, label=labels[i], predicted=labels[j], score=0.981 - 0.03 * n)
+            for n, (text, i, j) in enumerate(_MISTAKES)
+        ),
+        gates=gates, verdict=Verdict(blessed=passed, reasons=reasons),
+    )  # fmt: skip
+
+
+def _latency(batch_size: int, median_ms: float, dice: random.Random) -> LatencyProfile:
+    samples = [median_ms * dice.lognormvariate(0, 0.11) for _ in range(400)]
+    ordered = sorted(samples)
+    return LatencyProfile(
+        batch_size=batch_size, num_requests=400, p50_ms=ordered[199], p90_ms=ordered[359],
+        p99_ms=ordered[395], texts_per_s=1000 * batch_size / median_ms, samples_ms=tuple(samples),
+    )  # fmt: skip
