@@ -1,12 +1,18 @@
 """Model specs and how to build a Keras classifier from one. Importing it imports no Keras.
 
 Every model takes the features of `example_spec.model_inputs` and gives float32 logits `(B, C)`.
+Padding may stand anywhere after the tokens and any id may stand in it: only `padding_mask` counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from .example_spec import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS, model_inputs
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +27,19 @@ class BertSpec:
     intermediate_dim: int = 512
     dropout: float = 0.1
 
+    def __post_init__(self) -> None:
+        _check_sizes(self, "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
+        if self.hidden_dim % self.num_heads:
+            raise ValueError(
+                f"hidden_dim: must be a multiple of num_heads ({self.num_heads}); received "
+                f"{self.hidden_dim}; e.g. {self.num_heads * 64}"
+            )
+        if self.preset is not None and not self.preset.strip():
+            raise ValueError(
+                f"preset: must name a preset or a folder, or be null; received {self.preset!r}; "
+                "set it to null to train from scratch"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class GruSpec:
@@ -32,6 +51,9 @@ class GruSpec:
     bidirectional: bool = True
     dropout: float = 0.2
 
+    def __post_init__(self) -> None:
+        _check_sizes(self, "embedding_dim", "units")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BagSpec:
@@ -42,5 +64,131 @@ class BagSpec:
     hidden_dim: int = 64
     dropout: float = 0.2
 
+    def __post_init__(self) -> None:
+        _check_sizes(self, "embedding_dim", "hidden_dim")
+
 
 ModelSpec = BertSpec | GruSpec | BagSpec
+
+
+def _check_sizes(spec: Any, *names: str) -> None:
+    for name in names:
+        if getattr(spec, name) < 1:
+            raise ValueError(
+                f"{name}: must be at least 1; received {getattr(spec, name)}; "
+                f"the default is {getattr(type(spec), name)}"
+            )
+    if not 0 <= spec.dropout < 1:
+        raise ValueError(
+            f"dropout: must be in [0, 1); received {spec.dropout}; 0 turns it off, 0.1 is usual"
+        )
+
+
+def build(
+    spec: ModelSpec,
+    *,
+    vocabulary_size: int,
+    sequence_length: int,
+    num_labels: int,
+    has_text_pair: bool,
+) -> keras.Model:
+    """A functional classifier, int32 features `(B, L)` -> float32 logits `(B, C)`.
+
+    It takes any L up to `sequence_length`. Padding does not change the logits of a row beyond
+    rounding. Call it inside the scope of the lane: the variables are created there. A preset is
+    read from disk or fetched, weights included.
+
+    Raises:
+        ValueError: a preset that is too short or has another vocabulary.
+    """
+    import keras
+
+    features = {
+        name: keras.Input(shape=(None,), dtype="int32", name=name)
+        for name in model_inputs(has_text_pair)
+    }
+    match spec:
+        case BertSpec():
+            pooled = _bert(spec, features, vocabulary_size, sequence_length)
+        case GruSpec():
+            pooled = _gru(spec, features, vocabulary_size)
+        case BagSpec():
+            pooled = _bag(spec, features, vocabulary_size)
+    pooled = keras.layers.Dropout(spec.dropout, name="classifier_dropout")(pooled)
+    # Softmax and loss need float32 even where the rest computes in 16 bits.
+    logits = keras.layers.Dense(num_labels, dtype="float32", name="logits")(pooled)
+    return keras.Model(inputs=features, outputs=logits, name=f"{spec.type}_classifier")
+
+
+def _bert(spec: BertSpec, features: Any, vocabulary_size: int, sequence_length: int) -> Any:
+    import keras
+    import keras_hub
+
+    if spec.preset is None:
+        backbone = keras_hub.models.BertBackbone(
+            vocabulary_size=vocabulary_size,
+            num_layers=spec.num_layers,
+            num_heads=spec.num_heads,
+            hidden_dim=spec.hidden_dim,
+            intermediate_dim=spec.intermediate_dim,
+            dropout=spec.dropout,
+            max_sequence_length=sequence_length,
+            name="backbone",
+        )
+    else:
+        backbone = keras_hub.models.BertBackbone.from_preset(spec.preset, name="backbone")
+        _check_preset(spec.preset, backbone, vocabulary_size, sequence_length)
+    segment_ids = features.get(SEGMENT_IDS)
+    if segment_ids is None:
+        segment_ids = keras.ops.zeros_like(features[TOKEN_IDS])
+    inputs = {
+        TOKEN_IDS: features[TOKEN_IDS],
+        PADDING_MASK: features[PADDING_MASK],
+        SEGMENT_IDS: segment_ids,
+    }
+    return backbone(inputs)["pooled_output"]
+
+
+def _check_preset(preset: str, backbone: Any, vocabulary_size: int, sequence_length: int) -> None:
+    if sequence_length > backbone.max_sequence_length:
+        raise ValueError(
+            f"preprocess.sequence_length: must be at most {backbone.max_sequence_length}, the "
+            f"positions that {preset!r} has; received {sequence_length}; lower it"
+        )
+    if vocabulary_size != backbone.vocabulary_size:
+        raise ValueError(
+            f"train.model.preset: {preset!r} must have the vocabulary that the shards were made "
+            f"with, {vocabulary_size} tokens; received one of {backbone.vocabulary_size}; set "
+            "preprocess.vocabulary.preset to the same preset"
+        )
+
+
+def _embedding(features: Any, vocabulary_size: int, dim: int) -> Any:
+    import keras
+
+    # No mask_zero: a mask that travels along with the tensors would also weigh the loss.
+    layer = keras.layers.Embedding(vocabulary_size, dim, name="token_embedding")
+    return layer(features[TOKEN_IDS])
+
+
+def _gru(spec: GruSpec, features: Any, vocabulary_size: int) -> Any:
+    import keras
+
+    embedded = _embedding(features, vocabulary_size, spec.embedding_dim)
+    # cuDNN's kernel would be baked into the SavedModel, which must also serve without a GPU.
+    layer = keras.layers.GRU(spec.units, use_cudnn=False, name="gru")
+    if spec.bidirectional:
+        layer = keras.layers.Bidirectional(layer, name="bidirectional_gru")
+    # Masked steps keep the state: it is that of the last token, and of the first one backwards.
+    return layer(embedded, mask=keras.ops.cast(features[PADDING_MASK], "bool"))
+
+
+def _bag(spec: BagSpec, features: Any, vocabulary_size: int) -> Any:
+    import keras
+
+    embedded = keras.ops.cast(_embedding(features, vocabulary_size, spec.embedding_dim), "float32")
+    weights = keras.ops.cast(features[PADDING_MASK], "float32")
+    summed = keras.ops.einsum("bl,ble->be", weights, embedded)
+    num_tokens = keras.ops.maximum(keras.ops.sum(weights, axis=1, keepdims=True), 1.0)
+    hidden = keras.layers.Dense(spec.hidden_dim, activation="relu", name="hidden")
+    return hidden(summed / num_tokens)

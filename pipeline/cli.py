@@ -61,11 +61,12 @@ def _run(args: argparse.Namespace) -> int:
     from . import api, report
 
     result = api.run(api.load(args.config, args.overrides), root=args.root, until=args.until)
-    for line in report.summary_lines(api.read_report(result.folder)):
-        print(line)
-    print(f"report: {result.report_html}")
     if result.error is not None:
         print(f"tpuline: {result.error}", file=sys.stderr)
+    if result.report_html.exists():
+        for line in report.summary_lines(api.read_report(result.folder)):
+            print(line)
+        print(f"report: {result.report_html}")
     return {"failed": FAILED, "refused": REFUSED}.get(result.status, DONE)
 
 

@@ -104,6 +104,11 @@ class RunLog:
         self._last_line.clear()
 
     def _event(self, kind: str, message: str, facts: dict[str, Any]) -> None:
-        if self._file is not None:
-            event = {"time": time.time(), "pid": os.getpid(), "kind": kind, "message": message}
+        if self._file is None:
+            return
+        event = {"time": time.time(), "pid": os.getpid(), "kind": kind, "message": message}
+        try:
             self._file.write(json.dumps(event | facts, default=str) + "\n")
+        except OSError as error:  # a full disk: the log must not hide what goes wrong because of it
+            self._file = None
+            self.warning(f"{self._events}: no more events are written: {error}")

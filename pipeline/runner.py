@@ -85,7 +85,11 @@ def execute(
         error=str(error) if error else None,
         **_by_type(artifacts),
     )
-    report.write(run_facts, folder)
+    try:
+        report.write(run_facts, folder)
+    except OSError as failure:  # a full disk, say: the first error is the one that matters
+        error = error or StageError("report", str(folder), failure)
+        status = "failed"
     return RunResult(
         status=status, folder=folder, artifacts=artifacts, stages=tuple(done), error=error
     )

@@ -1,0 +1,130 @@
+"""Measured values -> verdict: what a model must meet before it may be handed over. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from ..contracts import GateResult, Parity, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """Conditions on the exported model. `null` leaves a condition out; parity always applies."""
+
+    min_accuracy: float | None = None
+    min_accuracy_low: float | None = None  # lower bound of the 95 % interval
+    min_macro_f1: float | None = None
+    min_gain_over_majority: float | None = None  # in accuracy; may be negative
+    min_gain_over_linear: float | None = None  # in accuracy; may be negative
+    max_expected_calibration_error: float | None = None
+    max_p99_ms_batch_1: float | None = None
+    max_p99_ms_batch_32: float | None = None
+    max_cold_start_s: float | None = None
+    max_peak_memory_mb: float | None = None  # of a process that serves the model; MB = 10^6 bytes
+    max_size_mb: float | None = None  # of the SavedModel folder
+
+    def __post_init__(self) -> None:
+        for name, bound in set_gates(self):
+            low, high = _range(name)
+            if not low <= bound <= high:
+                raise ValueError(
+                    f"{name}: must lie between {low:g} and {high:g}; received {bound}; "
+                    "set a value inside, or null to leave the gate out"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the gates look at; fields are named like the gates without `min_` and `max_`."""
+
+    accuracy: float
+    accuracy_low: float
+    macro_f1: float
+    gain_over_majority: float
+    gain_over_linear: float
+    expected_calibration_error: float
+    p99_ms_batch_1: float | None  # None: not measured, and then no gate may ask for it
+    p99_ms_batch_32: float | None
+    cold_start_s: float
+    peak_memory_mb: float
+    size_mb: float
+
+
+def set_gates(gates: Gates) -> Iterator[tuple[str, float]]:
+    """Name and bound of each gate that is set, in the order of the config."""
+    for field in fields(gates):
+        bound = getattr(gates, field.name)
+        if bound is not None:
+            yield field.name, bound
+
+
+def unmeasurable(gates: Gates, batch_sizes: tuple[int, ...]) -> list[str]:
+    """Names of the latency gates whose batch size is not among the measured ones."""
+    prefix = "max_p99_ms_batch_"
+    return [
+        name
+        for name, _ in set_gates(gates)
+        if name.startswith(prefix) and int(name.removeprefix(prefix)) not in batch_sizes
+    ]
+
+
+def judge(gates: Gates, measured: Measured, parity: Parity) -> tuple[GateResult, ...]:
+    """One result for parity and for each gate that is set."""
+    return (
+        _judge_parity(parity),
+        *(
+            _judge_bound(name, bound, getattr(measured, name.split("_", 1)[1]))
+            for name, bound in set_gates(gates)
+        ),
+    )
+
+
+def verdict(results: tuple[GateResult, ...]) -> Verdict:
+    """Blessed when every gate passed."""
+    failures_first = sorted(results, key=lambda result: result.passed)
+    return Verdict(
+        blessed=all(result.passed for result in results),
+        reasons=tuple(f"{result.name}: {result.message}" for result in failures_first),
+    )
+
+
+def _judge_parity(parity: Parity) -> GateResult:
+    return GateResult(
+        name="parity",
+        passed=parity.passed,
+        message=(
+            f"on {parity.num_texts} texts the SavedModel strays from the Keras model by at most "
+            f"{parity.max_abs_diff:.2g} in a probability, allowed {parity.tolerance:.2g}, and "
+            f"tokenizes {parity.token_mismatches} of them differently"
+        ),
+    )
+
+
+def _judge_bound(name: str, bound: float, value: float | None) -> GateResult:
+    assert value is not None, f"{name} was set, but not measured"
+    is_minimum = name.startswith("min_")
+    passed = value >= bound if is_minimum else value <= bound
+    shown, required = _show(value, bound)
+    if is_minimum:
+        relation = "meets the required" if passed else "is below the required"
+    else:
+        relation = "is within the allowed" if passed else "is above the allowed"
+    return GateResult(name=name, passed=passed, message=f"{shown} {relation} {required}")
+
+
+def _show(value: float, bound: float) -> tuple[str, str]:
+    """Three decimals, or as many as it takes to tell the two numbers apart."""
+    for decimals in range(3, 12):
+        shown, required = f"{value:.{decimals}f}", f"{bound:.{decimals}f}"
+        if shown != required or value == bound:
+            return shown, required
+    return repr(value), repr(bound)
+
+
+def _range(name: str) -> tuple[float, float]:
+    if name.startswith("min_gain_"):
+        return -1.0, 1.0
+    if name.startswith("min_") or name == "max_expected_calibration_error":
+        return 0.0, 1.0
+    return 0.0, float("inf")

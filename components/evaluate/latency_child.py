@@ -1,0 +1,112 @@
+"""JSON request on standard input -> JSON file: latency of a SavedModel in a fresh process.
+
+    python -m tpuline.components.evaluate.latency_child < request.json
+
+Does what a server does: imports TensorFlow and TensorFlow Text, loads the SavedModel, answers raw
+strings. It holds no training code, no data, no Keras model, so its memory and its first answer are
+those of serving. (TensorFlow 2.20 itself imports `keras.optimizers` when Keras is installed.)
+
+Request: `saved_model_dir`, `rows` (list of [text] or [text, text_pair]), `settings` (fields of
+`latency.Latency`), `result_file`. Progress goes to standard output, one JSON line an event.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..example_spec import TEXT, TEXT_PAIR
+from .latency import Latency, measure
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    settings = _settings(request["settings"])
+    tf, import_s = _import_tensorflow()
+    started = time.perf_counter()
+    model = tf.saved_model.load(request["saved_model_dir"])
+    answer = _answerer(tf, model)
+    rows = request["rows"]
+    answer(rows[:1])
+    cold_start_s = time.perf_counter() - started
+    profiles = [_profile(answer, rows, size, settings) for size in settings.batch_sizes]
+    result = {
+        "import_s": import_s,
+        "cold_start_s": cold_start_s,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "profiles": [asdict(profile) for profile in profiles],
+        "modules": sorted(sys.modules),
+    }
+    Path(request["result_file"]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def peak_memory_bytes() -> int:
+    """Most physical memory that this process held since it was started.
+
+    On Linux from /proc: `ru_maxrss` survives exec, so a child started by a large process would
+    report its parent's size (getrusage(2); `setmax_mm_hiwater_rss` in fs/exec.c). macOS counts
+    `ru_maxrss` in bytes.
+    """
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status has no VmHWM line: peak memory cannot be measured")
+
+
+def _settings(fields: dict[str, Any]) -> Latency:
+    return Latency(**{**fields, "batch_sizes": tuple(fields["batch_sizes"])})
+
+
+def _import_tensorflow() -> tuple[Any, float]:
+    started = time.perf_counter()
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the ops that the SavedModel uses
+
+    return tf, time.perf_counter() - started
+
+
+def _answerer(tf: Any, model: Any) -> Callable[[list[list[str]]], object]:
+    """A function from rows to an answer, called the way a server calls `serving_default`."""
+    signature = model.signatures["serving_default"]
+    has_text_pair = TEXT_PAIR in signature.structured_input_signature[1]
+
+    def answer(rows: list[list[str]]) -> object:
+        inputs = {TEXT: tf.constant([row[0] for row in rows])}
+        if has_text_pair:
+            inputs[TEXT_PAIR] = tf.constant([row[1] for row in rows])
+        # .numpy() waits for a device that computes behind the call's back
+        return {name: value.numpy() for name, value in signature(**inputs).items()}
+
+    return answer
+
+
+def _profile(
+    answer: Callable[[list[list[str]]], object],
+    rows: list[list[str]],
+    batch_size: int,
+    settings: Latency,
+) -> Any:
+    """Request `i` takes the next `batch_size` rows, and begins again after the last one."""
+
+    def request(index: int) -> object:
+        start = index * batch_size
+        return answer([rows[(start + i) % len(rows)] for i in range(batch_size)])
+
+    def progress(completed: int, total: int) -> None:
+        if completed % 10 == 0 or completed == total:
+            event = {"batch_size": batch_size, "completed": completed, "total": total}
+            print(json.dumps(event), flush=True)
+
+    return measure(request, batch_size=batch_size, settings=settings, progress=progress)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""SavedModel and raw strings -> probabilities, answers and the most confident mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..contracts import Mistake, Servable
+from ..example_spec import TEXT, TEXT_PAIR
+from .texts import Window
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_MISTAKE_CHARACTERS = 500
+
+Answer = Callable[[dict[str, list[str]]], tuple["np.ndarray", "np.ndarray"]]
+"""From the string inputs of B rows to the label ids `(B,)` and probabilities `(B, C)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """The answers of a SavedModel to every row of a split, in shard order."""
+
+    labels_N: np.ndarray  # int64, true label ids
+    predicted_N: np.ndarray  # int64, the `label` output as an id
+    probabilities_NC: np.ndarray  # float32
+    mistakes: tuple[Mistake, ...]  # the most confident first
+
+
+def saved_model_dir(servable: Servable) -> Path:
+    """Where the SavedModel lies; `ValueError` when it is not there."""
+    path = Path(servable.uri) / servable.saved_model_dir
+    if not (path / "saved_model.pb").is_file():
+        raise ValueError(
+            f"servable.saved_model_dir: must be a SavedModel folder; received {path}, which has "
+            "no saved_model.pb; export again"
+        )
+    return path
+
+
+def load(servable: Servable) -> Answer:
+    """The `serving_default` signature as a function. Imports TensorFlow."""
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the ops that the SavedModel uses
+
+    model = tf.saved_model.load(str(saved_model_dir(servable)))
+    ids = {name.encode(): label_id for label_id, name in enumerate(servable.label_names)}
+
+    def answer(inputs: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
+        # Through the model, which must live as long as its signatures do.
+        serving_default = model.signatures["serving_default"]
+        outputs = serving_default(**{name: tf.constant(column) for name, column in inputs.items()})
+        labels_B, probabilities_BC = outputs["label"].numpy(), outputs["probabilities"].numpy()
+        return _checked(labels_B, probabilities_BC, ids), probabilities_BC
+
+    return answer
+
+
+def predict(
+    answer: Answer,
+    rows: Iterable[Window],
+    *,
+    num_examples: int,
+    label_names: tuple[str, ...],
+    batch_size: int,
+    num_mistakes: int,
+    progress: Callable[[int], None],
+) -> Predictions:
+    """Asks for every row. Keeps arrays and `num_mistakes` texts, never the texts of the split.
+
+    `progress` is told how many rows are done.
+    """
+    import numpy as np
+
+    labels_N = np.empty(num_examples, np.int64)
+    predicted_N = np.empty(num_examples, np.int64)
+    probabilities_NC = np.empty((num_examples, len(label_names)), np.float32)
+    mistakes: list[tuple[float, int, Mistake]] = []
+    for window in rows:
+        labels_N[window.start : window.start + len(window)] = window.labels
+        for chosen in _by_length(window, batch_size):
+            places = window.start + chosen
+            predicted_N[places], probabilities_NC[places] = answer(_inputs(window, chosen))
+        wrong = _mistakes(window, predicted_N, probabilities_NC, label_names)
+        mistakes = sorted([*mistakes, *wrong], key=lambda entry: entry[:2])[:num_mistakes]
+        progress(window.start + len(window))
+    return Predictions(
+        labels_N=labels_N,
+        predicted_N=predicted_N,
+        probabilities_NC=probabilities_NC,
+        mistakes=tuple(mistake for _, _, mistake in mistakes),
+    )
+
+
+def _by_length(window: Window, batch_size: int) -> Iterator[np.ndarray]:
+    """Row numbers within the window, alike lengths together: a batch pads to its longest row."""
+    import numpy as np
+
+    lengths = np.array([len(text) for text in window.texts])
+    if window.text_pairs is not None:
+        lengths += np.array([len(text) for text in window.text_pairs])
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def _inputs(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:
+    inputs = {TEXT: [window.texts[row] for row in chosen]}
+    if window.text_pairs is not None:
+        inputs[TEXT_PAIR] = [window.text_pairs[row] for row in chosen]
+    return inputs
+
+
+def _checked(
+    labels_B: np.ndarray, probabilities_BC: np.ndarray, ids: dict[bytes, int]
+) -> np.ndarray:
+    """Label ids of a batch of answers; `ValueError` when the outputs contradict each other."""
+    import numpy as np
+
+    problem: Any = None
+    if probabilities_BC.shape != (len(labels_B), len(ids)):
+        problem = f"probabilities of shape {probabilities_BC.shape} for {len(ids)} labels"
+    elif not np.isfinite(probabilities_BC).all():
+        problem = "probabilities that are not finite"
+    elif unknown := set(labels_B.tolist()) - ids.keys():
+        problem = f"the unknown label {sorted(unknown)[0]!r}"
+    else:
+        predicted_B = np.array([ids[label] for label in labels_B.tolist()])
+        scores_B = probabilities_BC[np.arange(len(labels_B)), predicted_B]
+        if (scores_B == probabilities_BC.max(axis=1)).all():
+            return predicted_B
+        problem = "a label whose probability is not the largest"
+    raise ValueError(
+        "servable.serving_default: must answer with finite probabilities of its label_names and "
+        f"the label of the largest one; received {problem}; export again"
+    )
+
+
+def _mistakes(
+    window: Window,
+    predicted_N: np.ndarray,
+    probabilities_NC: np.ndarray,
+    label_names: tuple[str, ...],
+) -> Iterator[tuple[float, int, Mistake]]:
+    """(minus score, row number, mistake) of each wrong answer."""
+    for row, label in enumerate(window.labels):
+        place = window.start + row
+        predicted = int(predicted_N[place])
+        if predicted != label:
+            score = float(probabilities_NC[place, predicted])
+            yield (
+                -score,
+                place,
+                Mistake(
+                    text=_shown(window, row),
+                    label=label_names[label],
+                    predicted=label_names[predicted],
+                    score=score,
+                ),
+            )
+
+
+def _shown(window: Window, row: int) -> str:
+    """The text, or both texts, cut to what a report can show."""
+    text = window.texts[row]
+    if window.text_pairs is not None:
+        text = f"{text} | {window.text_pairs[row]}"
+    if len(text) <= MAX_MISTAKE_CHARACTERS:
+        return text
+    return text[: MAX_MISTAKE_CHARACTERS - 1] + "…"

@@ -1,0 +1,164 @@
+"""ShardSet, Servable -> EvalReport: judges the exported SavedModel from raw strings.
+
+Nothing but the SavedModel answers: what is measured here is what will be served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..contracts import EvalReport, LatencyProfile, Servable, ShardSet
+from ..stage import Context
+from . import baseline, metrics, predict, texts
+from .gates import Gates, Measured, judge, unmeasurable, verdict
+from .latency import Latency
+from .latency_process import ServingCosts, measure_in_child
+
+VERSION = 1
+USES = frozenset({"seed"})
+
+MAX_LATENCY_ROWS = 1024
+"""Different rows that the latency requests cycle through."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How the exported model is judged."""
+
+    split: Literal["test", "validation"] = "test"
+    batch_size: int = 256  # of the predictions; no result depends on it
+    bootstrap_samples: int = 1000
+    num_mistakes: int = 20  # most confident wrong answers that the report shows
+    linear_rows: int = 100_000  # train rows that the linear reference learns from
+    latency: Latency = field(default_factory=Latency)
+    gates: Gates = field(default_factory=Gates)
+
+    def __post_init__(self) -> None:
+        least = {"batch_size": 1, "bootstrap_samples": 100, "num_mistakes": 0, "linear_rows": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ValueError(
+                    f"{name}: must be at least {low}; received {getattr(self, name)}; "
+                    f"the default is {type(self).__dataclass_fields__[name].default}"
+                )
+        for name in unmeasurable(self.gates, self.latency.batch_sizes):
+            size = name.rpartition("_")[2]
+            raise ValueError(
+                f"gates.{name}: the batch size must be among latency.batch_sizes; received "
+                f"{list(self.latency.batch_sizes)}; add {size} there, or set the gate to null"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    shards: ShardSet
+    servable: Servable
+
+
+Output = EvalReport
+
+
+def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
+    """Latency is taken first: the less this process holds and does meanwhile, the better."""
+    shards, servable = inputs.shards, inputs.servable
+    _check_fit(shards, servable, config.split)
+    costs = _measure_costs(config, inputs, ctx)
+    predictions = _predict(config, inputs, ctx)
+    confusion = metrics.confusion_matrix(
+        predictions.labels_N, predictions.predicted_N, len(shards.label_names)
+    )
+    accuracy, macro_f1 = metrics.bootstrap(
+        confusion, samples=config.bootstrap_samples, seed=ctx.seed
+    )
+    calibration_error = metrics.expected_calibration_error(
+        predictions.labels_N, predictions.predicted_N, predictions.probabilities_NC
+    )
+    split = shards.split(config.split)
+    majority = baseline.majority_accuracy(shards.split("train"), split)
+    linear = baseline.linear_accuracy(
+        shards, config.split, max_train_rows=config.linear_rows, seed=ctx.seed, log=ctx.log
+    )
+    measured = Measured(
+        accuracy=accuracy.value,
+        accuracy_low=accuracy.low,
+        macro_f1=macro_f1.value,
+        gain_over_majority=accuracy.value - majority,
+        gain_over_linear=accuracy.value - linear,
+        expected_calibration_error=calibration_error,
+        p99_ms_batch_1=_p99_ms(costs.profiles, 1),
+        p99_ms_batch_32=_p99_ms(costs.profiles, 32),
+        cold_start_s=costs.cold_start_s,
+        peak_memory_mb=costs.peak_memory_bytes / 1e6,
+        size_mb=servable.size_bytes / 1e6,
+    )
+    results = judge(config.gates, measured, servable.parity)
+    return EvalReport(
+        uri=str(ctx.workdir),
+        split=config.split,
+        num_examples=split.num_examples,
+        accuracy=accuracy,
+        macro_f1=macro_f1,
+        expected_calibration_error=calibration_error,
+        per_class=metrics.per_class(confusion, shards.label_names),
+        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        majority_accuracy=majority,
+        linear_accuracy=linear,
+        latency=costs.profiles,
+        cold_start_s=costs.cold_start_s,
+        peak_memory_bytes=costs.peak_memory_bytes,
+        mistakes=predictions.mistakes,
+        gates=results,
+        verdict=verdict(results),
+    )
+
+
+def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
+    """`ValueError` when the model cannot be judged on these shards."""
+    predict.saved_model_dir(servable)
+    for name in ("label_names", "has_text_pair"):
+        asked, offered = getattr(shards, name), getattr(servable, name)
+        if asked != offered:
+            raise ValueError(
+                f"servable.{name}: must be those of the shards, {asked}; received {offered}; "
+                "export a model that was trained on these shards"
+            )
+    if not shards.split(split_name).num_examples:
+        raise ValueError(
+            f"evaluate.split: the split must have rows; received {split_name!r}, which has none; "
+            "give it a source of its own, or raise preprocess.cut"
+        )
+
+
+def _measure_costs(config: Config, inputs: Inputs, ctx: Context) -> ServingCosts:
+    rows = texts.sample_rows(inputs.shards, config.split, num_rows=MAX_LATENCY_ROWS, seed=ctx.seed)
+    ctx.log.info("measuring latency in a fresh process", rows=len(rows))
+    costs = measure_in_child(
+        predict.saved_model_dir(inputs.servable), rows, settings=config.latency, log=ctx.log
+    )
+    ctx.log.info(
+        f"cold start {costs.cold_start_s:.2f} s after {costs.import_s:.1f} s of imports, "
+        f"peak memory {costs.peak_memory_bytes / 1e6:.0f} MB",
+        import_s=costs.import_s,
+        cold_start_s=costs.cold_start_s,
+        peak_memory_bytes=costs.peak_memory_bytes,
+    )
+    return costs
+
+
+def _predict(config: Config, inputs: Inputs, ctx: Context) -> predict.Predictions:
+    total = inputs.shards.split(config.split).num_examples
+    return predict.predict(
+        predict.load(inputs.servable),
+        texts.windows(inputs.shards, config.split),
+        num_examples=total,
+        label_names=inputs.shards.label_names,
+        batch_size=config.batch_size,
+        num_mistakes=config.num_mistakes,
+        progress=lambda completed: ctx.log.progress("predict", completed, total),
+    )
+
+
+def _p99_ms(profiles: tuple[LatencyProfile, ...], batch_size: int) -> float | None:
+    """None when that batch size was not measured."""
+    return next((p.p99_ms for p in profiles if p.batch_size == batch_size), None)

@@ -1,0 +1,106 @@
+"""Texts files of a split -> windows of rows, in shard order and in flat memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..contracts import ShardSet
+from ..example_spec import LABEL, TEXT, TEXT_PAIR
+
+WINDOW_ROWS = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Consecutive rows of a split."""
+
+    start: int  # number of the first row within the split, from 0
+    texts: list[str]
+    text_pairs: list[str] | None  # None when the data has no pairs
+    labels: list[int]  # label ids
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def windows(shards: ShardSet, split_name: str, *, max_rows: int | None = None) -> Iterator[Window]:
+    """The first `max_rows` rows (None: all) of a split, raw texts as they were read.
+
+    Rows lie in the order of a hash of their content, so the first ones are a random sample.
+    """
+    num_examples = shards.split(split_name).num_examples
+    wanted = num_examples if max_rows is None else min(max_rows, num_examples)
+    read = 0
+    for shard in shards.split(split_name).shards:
+        for window in _windows_of(Path(shards.uri) / shard.texts_file, shards.has_text_pair, read):
+            read += len(window)
+            if read > num_examples:
+                raise _changed(shards, split_name, f"more than {num_examples}")
+            yield _head(window, wanted - window.start)
+            if read >= wanted < num_examples:
+                return
+    if read < num_examples:
+        raise _changed(shards, split_name, str(read))
+
+
+def _changed(shards: ShardSet, split_name: str, received: str) -> ValueError:
+    num_examples = shards.split(split_name).num_examples
+    return ValueError(
+        f"shards.{split_name}: the texts files must hold {num_examples} rows; "
+        f"received {received}; preprocess again: {shards.uri} was changed"
+    )
+
+
+def sample_rows(
+    shards: ShardSet, split_name: str, *, num_rows: int, seed: int
+) -> list[tuple[str, ...]]:
+    """At most `num_rows` different rows drawn at random, as (text,) or (text, text_pair)."""
+    import numpy as np
+
+    num_examples = shards.split(split_name).num_examples
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(num_examples, size=min(num_rows, num_examples), replace=False)
+    wanted = {int(row): place for place, row in enumerate(drawn)}
+    found: dict[int, tuple[str, ...]] = {}
+    for window in windows(shards, split_name):
+        for row in range(len(window)):
+            place = wanted.get(window.start + row)
+            if place is not None:
+                pair = () if window.text_pairs is None else (window.text_pairs[row],)
+                found[place] = (window.texts[row], *pair)
+        if len(found) == len(wanted):
+            break
+    return [found[place] for place in range(len(wanted))]
+
+
+def _windows_of(path: Path, has_text_pair: bool, start: int) -> Iterator[Window]:
+    from pyarrow import parquet, types
+
+    columns = [TEXT, TEXT_PAIR, LABEL] if has_text_pair else [TEXT, LABEL]
+    with parquet.ParquetFile(path) as file:
+        label_type = file.schema_arrow.field(LABEL).type
+        assert types.is_integer(label_type), f"{path}: labels are ids, not {label_type}"
+        for batch in file.iter_batches(batch_size=WINDOW_ROWS, columns=columns):
+            values = batch.to_pydict()
+            window = Window(
+                start=start,
+                texts=values[TEXT],
+                text_pairs=values.get(TEXT_PAIR),
+                labels=values[LABEL],
+            )
+            yield window
+            start += len(window)
+
+
+def _head(window: Window, num_rows: int) -> Window:
+    """The first rows of a window."""
+    if num_rows >= len(window):
+        return window
+    return Window(
+        start=window.start,
+        texts=window.texts[:num_rows],
+        text_pairs=None if window.text_pairs is None else window.text_pairs[:num_rows],
+        labels=window.labels[:num_rows],
+    )

@@ -1,0 +1,147 @@
+"""The served module: tokenizer, classifier and label table behind three signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import fingerprint_pb2
+
+from ..batches import parse_features
+from ..example_spec import (
+    PADDING_MASK,
+    SEGMENT_IDS,
+    TEXT,
+    TEXT_PAIR,
+    TOKEN_IDS,
+    model_inputs,
+)
+from ..graph_tokenizer import GraphTokenizer, TokenRows
+
+EXAMPLES = "examples"
+"""Name of the input of the `examples` signature."""
+
+LABEL, SCORE, PROBABILITIES = "label", "score", "probabilities"
+"""Names of the outputs of every signature."""
+
+Tensors = dict[str, tf.Tensor]
+
+
+class ServedClassifier(tf.Module):
+    """What the SavedModel holds. Rows are padded to the longest one of their batch.
+
+    Signatures, each giving `label` string `(B,)`, `score` float32 `(B,)` (the probability of that
+    label) and `probabilities` float32 `(B, C)`:
+
+    * `serving_default`: `text` [, `text_pair`], raw strings `(B,)`,
+    * `tokens`: `token_ids`, `padding_mask` [, `segment_ids`], int32 `(B, L)`,
+    * `examples`: `examples`, serialised tf.Examples `(B,)` as the shards hold them.
+
+    `token_ids(text [, text_pair])`, int32 `(B, L)`, is a plain function beside them: what the
+    string signature feeds to the model, for whoever wants to compare. It is no signature, so that
+    a server does not offer it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: GraphTokenizer,
+        *,
+        label_names: Sequence[str],
+        has_text_pair: bool,
+        sequence_length: int,
+    ) -> None:
+        super().__init__(name="served_classifier")
+        self.tokenizer = tokenizer
+        # Only the variables: the Keras object would bring every layer's own functions along.
+        self.weights = [weight.value for weight in model.weights]
+        classify = _classifier(model, label_names)
+        names = model_inputs(has_text_pair)
+        texts = _specs((TEXT, TEXT_PAIR) if has_text_pair else (TEXT,), (None,), tf.string)
+
+        def from_strings(*columns: tf.Tensor) -> Tensors:
+            return classify(pad(tokenizer(*columns), has_text_pair))
+
+        def from_tokens(*features: tf.Tensor) -> Tensors:
+            return classify(_checked(dict(zip(names, features, strict=True)), sequence_length))
+
+        def from_examples(examples: tf.Tensor) -> Tensors:
+            features = parse_features(
+                examples, has_text_pair=has_text_pair, max_length=sequence_length
+            )
+            return classify(features)
+
+        def token_ids(*columns: tf.Tensor) -> tf.Tensor:
+            return pad(tokenizer(*columns), has_text_pair)[TOKEN_IDS]
+
+        self.serving_default = _function(from_strings, texts)
+        self.tokens = _function(from_tokens, _specs(names, (None, None), tf.int32))
+        self.examples = _function(from_examples, _specs((EXAMPLES,), (None,), tf.string))
+        self.token_ids = _function(token_ids, texts)
+
+    def save(self, folder: Path, *, vocabulary_file: Path, labels_file: Path) -> None:
+        """Writes the SavedModel; the two files become its assets."""
+        self.vocabulary = tf.saved_model.Asset(str(vocabulary_file))
+        self.labels = tf.saved_model.Asset(str(labels_file))
+        signatures = {
+            "serving_default": self.serving_default,
+            "tokens": self.tokens,
+            "examples": self.examples,
+        }
+        tf.saved_model.save(self, str(folder), signatures=signatures)
+        _drop_uuid(folder / "fingerprint.pb")
+
+
+def pad(rows: TokenRows, has_text_pair: bool) -> Tensors:
+    """Model inputs `(B, L)`, L the longest row; with no row at all, `(0, 1)`."""
+    lengths = rows.token_ids.row_lengths()
+    longest = tf.maximum(tf.reduce_max(lengths), 1)  # the maximum of nothing is very negative
+    shape = tf.stack([-1, longest])  # -1: as many as there are rows
+    features = {
+        TOKEN_IDS: rows.token_ids.to_tensor(shape=shape),
+        PADDING_MASK: tf.sequence_mask(lengths, longest, dtype=tf.int32),
+    }
+    if has_text_pair:
+        features[SEGMENT_IDS] = rows.segment_ids.to_tensor(shape=shape)
+    return features
+
+
+def _drop_uuid(file: Path) -> None:
+    """Takes the random identity out of a fingerprint, the one thing that differs at each save."""
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(file.read_bytes())
+    fingerprint.ClearField("uuid")
+    file.write_bytes(fingerprint.SerializeToString(deterministic=True))
+
+
+def _classifier(model: Any, label_names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+    def classify(features: Tensors) -> Tensors:
+        probabilities = tf.nn.softmax(model(features, training=False))
+        best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+        return {
+            LABEL: tf.gather(tf.constant(list(label_names)), best),
+            SCORE: tf.reduce_max(probabilities, axis=-1),
+            PROBABILITIES: probabilities,
+        }
+
+    return classify
+
+
+def _checked(features: Tensors, sequence_length: int) -> Tensors:
+    """The features, refused when wider than the model can take."""
+    refuse = tf.debugging.assert_less_equal(
+        tf.shape(features[TOKEN_IDS])[1],
+        sequence_length,
+        message=f"{TOKEN_IDS}: a row must hold at most {sequence_length} tokens; cut it",
+    )
+    with tf.control_dependencies([refuse]):
+        return {name: tf.identity(feature) for name, feature in features.items()}
+
+
+def _specs(names: Sequence[str], shape: tuple[None, ...], dtype: Any) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec(shape, dtype, name=name) for name in names]
+
+
+def _function(python_function: Callable[..., Any], specs: list[tf.TensorSpec]) -> Any:
+    return tf.function(python_function, input_signature=specs, autograph=False)

@@ -1,0 +1,158 @@
+"""ShardSet, TrainedModel -> Servable: a SavedModel with three signatures and a parity proof."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..contracts import Servable, ShardSet, TrainedModel
+from ..stage import Context
+from ..vocabulary import fingerprint, load_vocabulary
+
+VERSION = 1
+
+MIN_PARITY_TEXTS = 256
+MAX_PARITY_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How the SavedModel is named and how hard it is compared with the Keras model."""
+
+    model_name: str = "classifier"  # the folder that a model server is pointed at
+    version: int = 1  # the numbered folder in it; servers offer the highest
+    parity_texts: int = 256  # held-out texts to compare on, the fixed messy ones not counted
+    parity_tolerance: float = 1e-5  # largest allowed difference of a probability
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.model_name):
+            raise ValueError(
+                "model_name: must be letters, digits, '_', '-' and '.', as it names a folder; "
+                f"received {self.model_name!r}; choose a name like 'classifier'"
+            )
+        if self.version < 1:
+            raise ValueError(
+                f"version: must be at least 1; received {self.version}; "
+                "number the versions 1, 2, 3, ..."
+            )
+        if self.parity_texts < MIN_PARITY_TEXTS:
+            raise ValueError(
+                f"parity_texts: must be at least {MIN_PARITY_TEXTS}; received {self.parity_texts}; "
+                f"leave it out to get {MIN_PARITY_TEXTS}"
+            )
+        if not 0 < self.parity_tolerance <= MAX_PARITY_TOLERANCE:
+            raise ValueError(
+                f"parity_tolerance: must be above 0 and at most {MAX_PARITY_TOLERANCE}; received "
+                f"{self.parity_tolerance}; leave it out to get 1e-5"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The tokenised data set, and the model trained on it."""
+
+    shards: ShardSet
+    model: TrainedModel
+
+
+Output = Servable
+
+
+def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
+    """Rebuilds the model in float32, saves it with its tokenizer and labels, compares the two.
+
+    A failed comparison does not raise: it stands in `Servable.parity`, for a gate to refuse.
+    """
+    from . import parity
+
+    shards = inputs.shards
+    saved_model_dir = f"{config.model_name}/{config.version}"
+    folder = ctx.workdir / saved_model_dir
+    model = _rebuild(inputs)
+    ctx.log.progress("export", 0, 2, "saving")
+    _save(model, shards, folder)
+    ctx.log.progress("export", 1, 2, "comparing")
+    result = parity.check(
+        folder,
+        model,
+        shards,
+        num_texts=config.parity_texts,
+        tolerance=config.parity_tolerance,
+        log=ctx.log,
+    )
+    ctx.log.progress("export", 2, 2)
+    return Servable(
+        uri=str(ctx.workdir),
+        saved_model_dir=saved_model_dir,
+        version=config.version,
+        size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        label_names=shards.label_names,
+        has_text_pair=shards.has_text_pair,
+        sequence_length=shards.sequence_length,
+        tokenizer_fingerprint=fingerprint(
+            load_vocabulary(Path(shards.uri) / shards.vocabulary_file),
+            lowercase=shards.lowercase,
+            has_text_pair=shards.has_text_pair,
+        ),
+        parity=result,
+    )
+
+
+def _rebuild(inputs: Inputs) -> Any:
+    """The trained Keras model in float32, on one device, outside any strategy.
+
+    Raises:
+        ValueError: Keras would build it in another dtype: the training precision is set, and
+            taken back, by `Lane.scope`, so something else has changed the default.
+    """
+    import keras
+
+    from ..modeling import build
+
+    policy = keras.config.dtype_policy().name
+    if policy != "float32":
+        raise ValueError(
+            f"dtype policy: must be float32 where a model is exported; received {policy}; take "
+            "back keras.config.set_dtype_policy, or floatx in ~/.keras/keras.json"
+        )
+    shards, trained = inputs.shards, inputs.model
+    keras.utils.clear_session()  # layer names, and with them the graph, start from the same counts
+    model = build(
+        trained.model,
+        vocabulary_size=shards.vocabulary_size,
+        sequence_length=shards.sequence_length,
+        num_labels=len(shards.label_names),
+        has_text_pair=shards.has_text_pair,
+    )
+    model.load_weights(Path(trained.uri) / trained.weights_file)
+    return model
+
+
+def _save(model: Any, shards: ShardSet, folder: Path) -> None:
+    from ..graph_tokenizer import GraphTokenizer
+    from .signatures import ServedClassifier
+
+    vocabulary_file = Path(shards.uri) / shards.vocabulary_file
+    tokenizer = GraphTokenizer(
+        load_vocabulary(vocabulary_file),
+        lowercase=shards.lowercase,
+        sequence_length=shards.sequence_length,
+        has_text_pair=shards.has_text_pair,
+    )
+    served = ServedClassifier(
+        model,
+        tokenizer,
+        label_names=shards.label_names,
+        has_text_pair=shards.has_text_pair,
+        sequence_length=shards.sequence_length,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        labels = Path(scratch) / "labels.txt"
+        lines = [" ".join(name.splitlines()) for name in shards.label_names]  # one line each
+        labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        vocabulary = Path(shutil.copyfile(vocabulary_file, Path(scratch) / "vocabulary.txt"))
+        served.save(folder, vocabulary_file=vocabulary, labels_file=labels)

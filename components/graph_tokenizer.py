@@ -1,0 +1,141 @@
+"""Raw strings -> token ids, as TensorFlow ops: preprocessing and the SavedModel run the same ones.
+
+BERT's normalizer and WordPiece (the linear-time algorithm of Song et al. 2021,
+https://arxiv.org/abs/2012.15524) from tensorflow-text, called on batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from .example_spec import END_TOKEN, START_TOKEN, UNKNOWN_TOKEN
+
+_ELEMENTS = (
+    "a abbr b big blockquote body br center cite code dd del div dl dt em font h[1-6] head hr html "
+    "i img ins li link meta ol option p pre q s script small span strike strong style sub sup "
+    "table tbody td tfoot th thead title tr tt u ul"
+)
+# Known elements only, and attributes only with a value: `<unk>`, `<user>` and `a <b and c> d`
+# are text.
+_NAME = r"</?(?i:" + "|".join(_ELEMENTS.split()) + r")"
+_ATTRIBUTE = r"""(?: [a-zA-Z_:][\w:.-]* ?= ?(?:"[^"<>]*"|'[^'<>]*'|[^ "'<>=]+))"""
+_TAG = rf"(?:{_NAME}{_ATTRIBUTE}* ?/?>|<!--(?s:.)*?-->)"
+# A tag that another one interrupts, `<a <b>href=x>`, stays as it is: with the inner one taken out,
+# cleaning a second time would find the outer one.
+_INTERRUPTED = rf"{_NAME}\b[^<>]*(?:<[^<>]*)+>?"
+_MARKUP = rf"(?: ?{_TAG}|({_INTERRUPTED})) ?(?:{_TAG} ?)*"
+# Categories Cc and Z without the plain space, so that single spaces, nearly all there are, are no
+# match: nine times as fast as r"[\pZ\p{Cc}]+".
+_BLANK = (
+    r"\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+)
+_BLANKS = rf" [ {_BLANK}]+|[{_BLANK}][ {_BLANK}]*"
+_VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10ffff}]*"
+
+
+class TokenRows(NamedTuple):
+    """Tokenised rows, not padded."""
+
+    token_ids: tf.RaggedTensor  # int32 (B, None)
+    segment_ids: tf.RaggedTensor  # int32 (B, None): 1 for the pair and the [SEP] that ends it
+    truncated: tf.Tensor  # bool (B,): whether tokens were cut off
+
+
+def clean(texts: tf.Tensor) -> tf.Tensor:
+    """Strings `(B,)` -> `(B,)`: valid UTF-8, NFC, no HTML tags, single spaces. Idempotent.
+
+    Bytes that are not UTF-8 become U+FFFD; control characters and every kind of white space
+    become one space; tags and comments too, character references (`&amp;`) stay.
+    """
+    texts = tf.cond(  # transcoding costs as much as everything else here, and is seldom needed
+        tf.reduce_all(tf.strings.regex_full_match(texts, _VALID_UTF8)),
+        lambda: texts,
+        lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace"),
+    )
+    # Before the tags: U+0338 turns the < or > in front of it into another character.
+    texts = tf_text.normalize_utf8(texts, "NFC")
+    texts = tf.strings.regex_replace(texts, _BLANKS, " ")
+    texts = tf.strings.regex_replace(texts, _MARKUP, r"\1 ")
+    return tf.strings.strip(texts)
+
+
+class GraphTokenizer(tf.Module):
+    """Cleans and tokenises batches of strings; all ops, so that it can be saved with a model."""
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        *,
+        lowercase: bool,
+        sequence_length: int,
+        has_text_pair: bool,
+    ) -> None:
+        super().__init__(name="graph_tokenizer")
+        self.sequence_length = sequence_length
+        self.has_text_pair = has_text_pair
+        self._start = vocabulary.index(START_TOKEN)
+        self._end = vocabulary.index(END_TOKEN)
+        self._normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lowercase)
+        self._wordpiece = tf_text.FastWordpieceTokenizer(
+            list(vocabulary),
+            token_out_type=tf.int32,
+            unknown_token=UNKNOWN_TOKEN,
+            support_detokenization=False,
+        )
+
+    def clean(self, texts: tf.Tensor) -> tf.Tensor:
+        """See the function `clean`."""
+        return clean(texts)
+
+    def tokenize(self, texts: tf.Tensor, text_pairs: tf.Tensor | None = None) -> TokenRows:
+        """Cleaned strings `(B,)` -> `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`.
+
+        Rows have at most `sequence_length` tokens. Of a pair the longer text is cut first, so a
+        short one stays whole.
+        """
+        assert (text_pairs is not None) == self.has_text_pair
+        first = self._pieces(texts)
+        if text_pairs is None:
+            kept = first[:, : self.sequence_length - 2]
+            token_ids = self._join(first.nrows(out_type=tf.int32), kept)
+            truncated = first.row_lengths() > self.sequence_length - 2
+            return TokenRows(token_ids, tf.zeros_like(token_ids), truncated)
+        second = self._pieces(text_pairs)
+        room = self.sequence_length - 3
+        lengths_a, lengths_b = first.row_lengths(), second.row_lengths()
+        kept_a = tf.minimum(lengths_a, tf.maximum(room - lengths_b, room - room // 2))
+        kept_b = tf.minimum(lengths_b, room - kept_a)
+        first, second = _head(first, kept_a), _head(second, kept_b)
+        token_ids = self._join(first.nrows(out_type=tf.int32), first, second)
+        positions = tf.ragged.range(token_ids.row_lengths())
+        in_pair = positions.values >= tf.repeat(kept_a + 2, token_ids.row_lengths())
+        return TokenRows(
+            token_ids,
+            token_ids.with_values(tf.cast(in_pair, tf.int32)),
+            lengths_a + lengths_b > room,
+        )
+
+    def __call__(self, texts: tf.Tensor, text_pairs: tf.Tensor | None = None) -> TokenRows:
+        """Raw strings `(B,)`: `clean`, then `tokenize`."""
+        return self.tokenize(clean(texts), None if text_pairs is None else clean(text_pairs))
+
+    def _pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return self._wordpiece.tokenize(self._normalizer.normalize(texts))
+
+    def _join(self, num_rows: tf.Tensor, *texts: tf.RaggedTensor) -> tf.RaggedTensor:
+        start, end = (tf.fill([num_rows, 1], token) for token in (self._start, self._end))
+        parts = [part for text in texts for part in (text, end)]
+        return tf.concat([start, *parts], axis=1)
+
+
+def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first `lengths` `(B,)` values of each row."""
+    positions = tf.ragged.range(rows.row_lengths())
+    kept = positions.values < tf.repeat(lengths, rows.row_lengths())
+    return tf.RaggedTensor.from_row_lengths(
+        tf.boolean_mask(rows.values, kept), lengths, validate=False
+    )

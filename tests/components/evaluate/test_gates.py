@@ -1,0 +1,90 @@
+"""Gates: each one passes and fails where it should, and says so."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from tpuline.components.contracts import Parity
+from tpuline.components.evaluate.gates import Gates, Measured, judge, unmeasurable, verdict
+
+PARITY = Parity(passed=True, num_texts=64, token_mismatches=0, max_abs_diff=1e-7, tolerance=1e-5)
+MEASURED = Measured(
+    accuracy=0.842,
+    accuracy_low=0.83,
+    macro_f1=0.8,
+    gain_over_majority=0.3,
+    gain_over_linear=-0.01,
+    expected_calibration_error=0.05,
+    p99_ms_batch_1=4.0,
+    p99_ms_batch_32=40.0,
+    cold_start_s=1.5,
+    peak_memory_mb=700.0,
+    size_mb=12.0,
+)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Gates)])
+def test_every_gate_passes_on_its_bound_and_fails_beyond_it(name: str):
+    value = getattr(MEASURED, name.removeprefix("min_").removeprefix("max_"))
+    step = 1e-6 if name.startswith("min_") else -1e-6
+    *_, met = judge(Gates(**{name: value}), MEASURED, PARITY)
+    *_, missed = judge(Gates(**{name: value + step}), MEASURED, PARITY)
+    assert (met.name, met.passed) == (name, True)
+    assert (missed.name, missed.passed) == (name, False)
+
+
+def test_a_model_without_gates_is_judged_by_parity_alone():
+    results = judge(Gates(), MEASURED, PARITY)
+    assert [(result.name, result.passed) for result in results] == [("parity", True)]
+    assert verdict(results).blessed
+
+
+def test_a_model_that_fails_parity_is_never_blessed():
+    broken = replace(PARITY, passed=False, token_mismatches=3)
+    outcome = verdict(judge(Gates(min_accuracy=0.5), MEASURED, broken))
+    assert not outcome.blessed
+    assert outcome.reasons[0].startswith("parity: ")
+    assert "tokenizes 3 of them differently" in outcome.reasons[0]
+
+
+def test_a_verdict_names_failures_first_in_sentences():
+    gates = Gates(min_accuracy=0.86, min_macro_f1=0.7, max_p99_ms_batch_1=3.5, max_size_mb=20)
+    outcome = verdict(judge(gates, MEASURED, PARITY))
+    assert not outcome.blessed
+    assert outcome.reasons[:2] == (
+        "min_accuracy: 0.842 is below the required 0.860",
+        "max_p99_ms_batch_1: 4.000 is above the allowed 3.500",
+    )
+    assert outcome.reasons[3:] == (
+        "min_macro_f1: 0.800 meets the required 0.700",
+        "max_size_mb: 12.000 is within the allowed 20.000",
+    )
+
+
+def test_a_near_miss_shows_enough_digits_to_see_it():
+    close = replace(MEASURED, accuracy=0.85996)
+    *_, result = judge(Gates(min_accuracy=0.86), close, PARITY)
+    assert result.message == "0.85996 is below the required 0.86000"
+
+
+@pytest.mark.parametrize(
+    ("gate", "bound"),
+    [
+        ("min_accuracy", 86.0),
+        ("min_gain_over_linear", -1.5),
+        ("max_expected_calibration_error", 1.1),
+        ("max_cold_start_s", -1.0),
+        ("min_macro_f1", float("nan")),
+    ],
+)
+def test_a_bound_that_cannot_be_meant_is_refused(gate: str, bound: float):
+    with pytest.raises(ValueError, match=f"^{gate}: must lie between .*; received {bound}; "):
+        Gates(**{gate: bound})
+
+
+def test_a_latency_gate_is_unmeasurable_without_its_batch_size():
+    gates = Gates(max_p99_ms_batch_1=5, max_p99_ms_batch_32=50)
+    assert unmeasurable(gates, (1, 16)) == ["max_p99_ms_batch_32"]
+    assert unmeasurable(gates, (1, 32)) == []

@@ -1,0 +1,134 @@
+"""The evaluate stage from shards and a SavedModel to a verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tpuline.components.contracts import EvalReport, Servable, ShardSet
+from tpuline.components.evaluate import stage
+from tpuline.components.evaluate.gates import Gates
+from tpuline.components.evaluate.latency import Latency
+from tpuline.components.stage import Context
+
+from .conftest import Recorder, write_shards
+
+QUICK = Latency(num_requests=10, warmup_requests=2)
+GATES = Gates(  # every one; only min_gain_over_linear is out of reach
+    min_accuracy=0.9,
+    min_accuracy_low=0.8,
+    min_macro_f1=0.9,
+    min_gain_over_majority=0.1,
+    min_gain_over_linear=0.1,
+    max_expected_calibration_error=0.9,
+    max_p99_ms_batch_1=60_000,
+    max_p99_ms_batch_32=60_000,
+    max_cold_start_s=60,
+    max_peak_memory_mb=5_000,
+    max_size_mb=20,
+)
+
+
+def test_a_servable_is_judged_from_raw_strings(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+):
+    config = stage.Config(latency=replace(QUICK, batch_sizes=(1, 32)), num_mistakes=3, gates=GATES)
+    started = time.perf_counter()
+    report = stage.run(config, stage.Inputs(shards=corpus, servable=word_model), context)
+
+    assert report.accuracy.value == pytest.approx(114 / 120)
+    assert report.accuracy.low < report.accuracy.value < report.accuracy.high
+    assert sum(map(sum, report.confusion_matrix)) == report.num_examples == 120
+    assert [row.support for row in report.per_class] == list(corpus.split("test").label_counts)
+    assert report.macro_f1.value == pytest.approx(sum(row.f1 for row in report.per_class) / 2)
+    assert 0 < report.expected_calibration_error < 0.5
+    assert report.majority_accuracy < report.linear_accuracy == pytest.approx(114 / 120)
+    assert [(p.batch_size, p.num_requests) for p in report.latency] == [(1, 10), (32, 10)]
+    assert 0 < report.cold_start_s < time.perf_counter() - started
+    assert report.peak_memory_bytes > 100e6
+    assert len(report.mistakes) == 3
+    assert report.uri == str(context.workdir)
+    assert log.tasks["predict"] == log.tasks["linear reference"] == 1.0
+
+    assert [gate.name for gate in report.gates if not gate.passed] == ["min_gain_over_linear"]
+    assert not report.verdict.blessed
+    assert report.verdict.reasons[0] == "min_gain_over_linear: 0.000 is below the required 0.100"
+    _, *judged = report.gates
+    assert {gate.name: gate.message.split()[0] for gate in judged} == {
+        name: f"{value:.3f}" for name, value in what_gates_look_at(report).items()
+    }
+
+
+def what_gates_look_at(report: EvalReport) -> dict[str, float]:
+    single, batch = report.latency
+    return {
+        "min_accuracy": report.accuracy.value,
+        "min_accuracy_low": report.accuracy.low,
+        "min_macro_f1": report.macro_f1.value,
+        "min_gain_over_majority": report.accuracy.value - report.majority_accuracy,
+        "min_gain_over_linear": report.accuracy.value - report.linear_accuracy,
+        "max_expected_calibration_error": report.expected_calibration_error,
+        "max_p99_ms_batch_1": single.p99_ms,
+        "max_p99_ms_batch_32": batch.p99_ms,
+        "max_cold_start_s": report.cold_start_s,
+        "max_peak_memory_mb": report.peak_memory_bytes / 1e6,
+        "max_size_mb": 12.345678,
+    }
+
+
+def test_a_missing_saved_model_is_named(corpus: ShardSet, word_model: Servable, context: Context):
+    lost = replace(word_model, saved_model_dir="model/2")
+    with pytest.raises(ValueError, match=r"^servable.saved_model_dir: .*model/2.*; export again"):
+        stage.run(stage.Config(), stage.Inputs(shards=corpus, servable=lost), context)
+
+
+def test_a_model_of_other_labels_is_refused(
+    corpus: ShardSet, word_model: Servable, context: Context
+):
+    other = replace(word_model, label_names=("positive", "negative"))
+    with pytest.raises(ValueError, match=r"^servable.label_names: .*received \('positive', "):
+        stage.run(stage.Config(), stage.Inputs(shards=corpus, servable=other), context)
+
+
+def test_a_model_of_single_texts_is_refused_for_pairs(
+    word_model: Servable, context: Context, tmp_path: Path
+):
+    pairs = write_shards(tmp_path / "pairs", {"test": [("a", "b", 0), ("c", "d", 1)]})
+    with pytest.raises(ValueError, match=r"^servable.has_text_pair: .*received False"):
+        stage.run(stage.Config(), stage.Inputs(shards=pairs, servable=word_model), context)
+
+
+def test_an_empty_split_is_refused(corpus: ShardSet, word_model: Servable, context: Context):
+    config = stage.Config(split="validation")
+    with pytest.raises(ValueError, match=r"^evaluate.split: .*received 'validation'"):
+        stage.run(config, stage.Inputs(shards=corpus, servable=word_model), context)
+
+
+def test_a_pair_model_is_timed_with_pairs(
+    export_word_model: Callable[..., Servable], context: Context, tmp_path: Path
+):
+    rows = [("a", "good", 1), ("bad", "b", 0)] * 5
+    pairs = write_shards(tmp_path / "pairs", {"train": rows, "test": rows})
+    config = stage.Config(latency=replace(QUICK, batch_sizes=(2,)))
+    servable = export_word_model(has_text_pair=True)
+    report = stage.run(config, stage.Inputs(shards=pairs, servable=servable), context)
+    assert report.accuracy.value == 1.0
+    assert report.latency[0].batch_size == 2
+    assert report.verdict.blessed
+
+
+def test_a_latency_gate_needs_its_batch_size_measured():
+    with pytest.raises(ValueError, match=r"^gates.max_p99_ms_batch_32: .*received \[1\]; add 32"):
+        stage.Config(latency=Latency(batch_sizes=(1,)), gates=Gates(max_p99_ms_batch_32=50))
+
+
+@pytest.mark.parametrize(
+    "field", ["batch_size", "bootstrap_samples", "num_mistakes", "linear_rows"]
+)
+def test_counts_that_cannot_be_meant_are_refused(field: str):
+    with pytest.raises(ValueError, match=f"^{field}: must be at least .*; received -1; "):
+        stage.Config(**{field: -1})

@@ -1,0 +1,207 @@
+"""Tiny shards and untrained models, made by the real tokenizer and the real builder."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from tpuline.components.contracts import Shard, ShardSet, Split, TrainedModel
+from tpuline.components.example_spec import (
+    LABEL,
+    SEGMENT_IDS,
+    SPECIAL_TOKENS,
+    SPLITS,
+    TEXT,
+    TEXT_PAIR,
+    TOKEN_IDS,
+)
+from tpuline.components.graph_tokenizer import GraphTokenizer
+from tpuline.components.modeling import ModelSpec, build
+from tpuline.components.stage import Context
+from tpuline.components.vocabulary import fingerprint
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WORDS = ("great", "film", "dull", "plot", "the", "Étude", "CAFÉ", "x<br/>y", "naïve", "123", "!")
+VOCABULARY = (
+    *SPECIAL_TOKENS,
+    *LETTERS,
+    *(f"##{letter}" for letter in LETTERS),
+    *("great", "film", "dull", "Great", "cafe", "ÉCOLE"),
+)
+LABEL_NAMES = ("bad", "good", "so so")
+SEQUENCE_LENGTH = 24
+
+
+@dataclass
+class MemoryLog:
+    """Keeps what a stage says."""
+
+    warnings: list[str] = field(default_factory=list)
+
+    def info(self, message: str, **facts: Any) -> None:
+        pass
+
+    def warning(self, message: str, **facts: Any) -> None:
+        self.warnings.append(message)
+
+    def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
+        assert total is None or completed <= total
+
+
+class NoHardware:
+    """The export stage computes on whatever TensorFlow finds by itself."""
+
+    def start(self) -> Any:
+        raise AssertionError("export must not start the training devices")
+
+
+def context(workdir: Path, log: MemoryLog | None = None) -> Context:
+    """A context whose workdir is made here."""
+    workdir.mkdir(parents=True)
+    return Context(
+        workdir=workdir,
+        data_dir=workdir,
+        seed=0,
+        hardware=NoHardware(),
+        log=log or MemoryLog(),
+    )
+
+
+def write_shards(
+    folder: Path, *, has_text_pair: bool = False, rows: tuple[int, ...] = (10, 90, 200)
+) -> ShardSet:
+    """`rows` of train, validation and test; two shards a split."""
+    folder.mkdir(parents=True)
+    (folder / "vocabulary.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    tokenizer = GraphTokenizer(
+        VOCABULARY, lowercase=True, sequence_length=SEQUENCE_LENGTH, has_text_pair=has_text_pair
+    )
+    rng = random.Random(7)
+    splits = []
+    for name, num_rows in zip(SPLITS, rows, strict=True):
+        halves = (num_rows // 3, num_rows - num_rows // 3)
+        shards = tuple(
+            _write_shard(folder, f"{name}-{index}", size, tokenizer, rng, has_text_pair)
+            for index, size in enumerate(halves)
+        )
+        splits.append(
+            Split(
+                name=name,
+                num_examples=num_rows,
+                num_tokens=0,
+                num_truncated=0,
+                label_counts=(0, 0, 0),
+                length_counts=(),
+                shards=shards,
+            )
+        )
+    return ShardSet(
+        uri=str(folder),
+        splits=tuple(splits),
+        label_names=LABEL_NAMES,
+        has_text_pair=has_text_pair,
+        sequence_length=SEQUENCE_LENGTH,
+        vocabulary_file="vocabulary.txt",
+        vocabulary_size=len(VOCABULARY),
+        lowercase=True,
+        tokenizer_fingerprint=fingerprint(VOCABULARY, lowercase=True, has_text_pair=has_text_pair),
+        rejects_file="rejects.jsonl",
+        num_rejected=0,
+        rejected_by_reason=(),
+    )
+
+
+def _write_shard(
+    folder: Path,
+    name: str,
+    size: int,
+    tokenizer: GraphTokenizer,
+    rng: random.Random,
+    has_text_pair: bool,
+) -> Shard:
+    def text() -> str:
+        return " ".join(rng.choices(WORDS, k=rng.randint(1, 12)))
+
+    names = (TEXT, TEXT_PAIR) if has_text_pair else (TEXT,)
+    columns = [[text() for _ in range(size)] for _ in names]
+    tokens = tokenizer(*(tf.constant(column, tf.string) for column in columns))
+    stored = {TOKEN_IDS: tokens.token_ids.to_list()}
+    if has_text_pair:
+        stored[SEGMENT_IDS] = tokens.segment_ids.to_list()
+    records = [
+        example({k: v[row] for k, v in stored.items()} | {LABEL: [0]}) for row in range(size)
+    ]
+    write_records(folder / f"{name}.tfrecord", records)
+    pq.write_table(
+        pa.table(dict(zip(names, columns, strict=True)) | {LABEL: [0] * size}),
+        folder / f"{name}.parquet",
+    )
+    data = (folder / f"{name}.tfrecord").read_bytes()
+    return Shard(
+        records_file=f"{name}.tfrecord",
+        texts_file=f"{name}.parquet",
+        num_examples=size,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def example(features: dict[str, list[int]]) -> bytes:
+    """A serialised tf.Example of integers."""
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                name: tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+                for name, values in features.items()
+            }
+        )
+    ).SerializeToString(deterministic=True)
+
+
+def write_records(path: Path, records: list[bytes]) -> None:
+    """One TFRecord file."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def write_model(folder: Path, shards: ShardSet, spec: ModelSpec) -> TrainedModel:
+    """Random weights, large enough that texts get clearly different probabilities."""
+    import keras
+
+    folder.mkdir(parents=True)
+    keras.utils.set_random_seed(3)
+    model = build(
+        spec,
+        vocabulary_size=shards.vocabulary_size,
+        sequence_length=shards.sequence_length,
+        num_labels=len(shards.label_names),
+        has_text_pair=shards.has_text_pair,
+    )
+    for weight in model.trainable_weights:
+        if len(weight.shape) > 1:
+            weight.assign(weight * 3.0)
+    model.save_weights(folder / "model.weights.h5")
+    return TrainedModel(
+        uri=str(folder),
+        weights_file="model.weights.h5",
+        model=spec,
+        strategy="cpu",
+        num_replicas=1,
+        precision="mixed_bfloat16",
+        global_batch_size=8,
+        num_steps=1,
+        best_step=1,
+        best_val_loss=1.0,
+        examples_per_s=1.0,
+        tokens_per_s=1.0,
+        num_parameters=model.count_params(),
+        history=(),
+    )
