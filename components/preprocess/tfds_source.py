@@ -1,0 +1,148 @@
+"""A prepared TensorFlow Datasets folder -> rows.
+
+Finding, checking and identifying it reads its JSON files only; the library (and TensorFlow) is
+imported when rows are read. Nothing is downloaded: a prepared folder reads the same offline, in
+every worker, and with or without the code that made it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .header import require_columns
+from .rows import Reject, Row, row_of_values
+from .source import InputFile, Source, TfdsPlace, parse_tfds
+
+_INFO = "dataset_info.json"
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+def tfds_file(place: str, split: str, data_dir: Path) -> InputFile:
+    """The prepared split that `tfds:...` names, under `data_dir` or else TFDS's own folder."""
+    wanted = parse_tfds(place, field=f"preprocess.source.{split}")
+    default = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    for root in (data_dir, default):
+        folder = _prepared(root / wanted.name, wanted, split, place)
+        if folder is not None:
+            return InputFile(
+                split=split, name=place, path=folder, format="tfds", tfds_split=wanted.split
+            )
+    name = wanted.name if wanted.config is None else f"{wanted.name}/{wanted.config}"
+    raise ValueError(
+        f"preprocess.source.{split}: must be a prepared TFDS data set; received {place!r}, which "
+        f'is neither in {data_dir} nor in {default}; prepare it: python -c "import '
+        f"tensorflow_datasets as tfds; tfds.builder('{name}', data_dir='{data_dir}')"
+        '.download_and_prepare()"'
+    )
+
+
+def check_tfds(source: Source, input_file: InputFile) -> None:
+    """`ValueError` unless the data set has the split and the features that the config names."""
+    info = json.loads((input_file.path / _INFO).read_text(encoding="utf-8"))
+    known = [split["name"] for split in info.get("splits", [])]
+    for part in input_file.tfds_split.split("+"):
+        name = part.split("[")[0].strip()
+        if name not in (*known, "all"):
+            raise ValueError(
+                f"{input_file.field}: the split must be one of {', '.join(known)}; received "
+                f"{name!r} in {input_file.name!r}; name one of these"
+            )
+    features_file = input_file.path / "features.json"
+    if features_file.is_file():  # data sets prepared by old versions have none
+        features = json.loads(features_file.read_text(encoding="utf-8"))
+        found = features.get("featuresDict", {}).get("features", {})
+        require_columns(source, input_file, sorted(found))
+
+
+def tfds_content_files(input_file: InputFile) -> list[Path]:
+    """The files whose bytes decide what is read, whatever split: records and class names."""
+    return sorted(
+        path for path in input_file.path.iterdir() if path.is_file() and path.name != _INFO
+    )
+
+
+def read_tfds(source: Source, input_file: InputFile) -> Iterator[Row | Reject]:
+    """Rows of a prepared split in its stored order, counted from 1; label ids become names."""
+    import tensorflow as tf
+
+    pair_column = source.text_pair_column
+    number = 0
+    try:
+        examples, label_names = _examples(source, input_file)
+        for example in examples:
+            number += 1
+            yield row_of_values(
+                input_file.name,
+                number,
+                text=_plain(example[source.text_column]),
+                text_pair=None if pair_column is None else _plain(example[pair_column]),
+                label=_label(_plain(example[source.label_column]), label_names),
+                max_bytes=source.max_line_bytes,
+            )
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"{input_file.field}: the files in {input_file.path} must be whole; received one that "
+            f"cannot be read after row {number} ({error.message}); delete the folder and prepare "
+            "it again: download_and_prepare()"
+        ) from error
+
+
+def _examples(source: Source, input_file: InputFile) -> tuple[Iterable[Any], list[str] | None]:
+    """The wanted features of each example, and the names of the label's classes if it has any."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(input_file.path)
+    require_columns(source, input_file, sorted(builder.info.features))
+    dataset = builder.as_dataset(
+        split=input_file.tfds_split,
+        shuffle_files=False,
+        decoders=tfds.decode.PartialDecoding(dict.fromkeys(source.columns(), True)),
+    )
+    names = getattr(builder.info.features[source.label_column], "names", None)
+    return tfds.as_numpy(dataset), names
+
+
+def _prepared(home: Path, wanted: TfdsPlace, split: str, place: str) -> Path | None:
+    """The folder of the wanted version (else the newest), or None when nothing is prepared."""
+    if wanted.config is not None:
+        home = home / wanted.config
+    elif home.is_dir() and not _versions(home):
+        configs = sorted(path.name for path in home.iterdir() if path.is_dir() and _versions(path))
+        if len(configs) > 1:
+            raise ValueError(
+                f"preprocess.source.{split}: must name a config; received {place!r}, and {home} "
+                f"has {', '.join(configs)}; write tfds:{wanted.name}/{configs[0]}[{wanted.split}]"
+            )
+        home = home / configs[0] if configs else home
+    versions = _versions(home)
+    if wanted.version is not None:
+        return versions.get(wanted.version)
+    newest = max(versions, key=lambda v: tuple(map(int, v.split("."))), default=None)
+    return None if newest is None else versions[newest]
+
+
+def _versions(home: Path) -> dict[str, Path]:
+    if not home.is_dir():
+        return {}
+    return {
+        path.name: path
+        for path in home.iterdir()
+        if _VERSION.fullmatch(path.name) and (path / _INFO).is_file()
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as the Python value in it; bytes and arrays as they are."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _label(value: Any, names: list[str] | None) -> Any:
+    """The name of a class id; null for -1, which TFDS writes for rows without a label."""
+    if names is None or not isinstance(value, int):
+        return value
+    return names[value] if 0 <= value < len(names) else None
