@@ -30,9 +30,7 @@ _INTERRUPTED = rf"{_NAME}\b[^<>]*(?:<[^<>]*)+>?"
 _MARKUP = rf"(?: ?{_TAG}|({_INTERRUPTED})) ?(?:{_TAG} ?)*"
 # Categories Cc and Z without the plain space, so that single spaces, nearly all there are, are no
 # match: nine times as fast as r"[\pZ\p{Cc}]+".
-_BLANK = (
-    r"\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-)
+_BLANK = r"\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _BLANKS = rf" [ {_BLANK}]+|[{_BLANK}][ {_BLANK}]*"
 _VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10ffff}]*"
 

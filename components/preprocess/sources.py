@@ -9,12 +9,13 @@ from gzip import BadGzipFile
 from itertools import islice
 from pathlib import Path
 
+from ..stage import Log
 from .parquet_files import check_parquet, read_parquet
 from .places import identity, list_files
 from .rows import Reason, Reject, Row, row_of_strings
-from .source import SPLITS, Format, InputFile, Source
+from .source import SPLITS, TFDS, Format, InputFile, Source
 from .text_files import check_delimited, check_jsonl, no_rows, read_delimited, read_jsonl
-from .tfds_source import check_tfds, read_tfds, tfds_content_files
+from .tfds_source import check_tfds, fetch_tfds, read_tfds, tfds_content_files
 
 __all__ = [
     "SPLITS",
@@ -25,6 +26,7 @@ __all__ = [
     "Source",
     "check",
     "digest",
+    "fetch",
     "list_files",
     "read",
 ]
@@ -48,6 +50,14 @@ def check(source: Source, data_dir: Path) -> None:
                 _CHECKS[file.format](source, file)
             except _BROKEN as error:
                 raise _broken(file, 0, error) from error
+
+
+def fetch(source: Source, data_dir: Path, log: Log) -> None:
+    """Prepares the TFDS data sets that are named and not on this machine; may need the internet."""
+    for split in SPLITS:
+        for place in source.places(split):
+            if place.startswith(TFDS):
+                fetch_tfds(place, split, data_dir, log)
 
 
 def digest(source: Source, data_dir: Path) -> dict[str, str]:

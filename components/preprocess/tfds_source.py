@@ -1,8 +1,8 @@
 """A prepared TensorFlow Datasets folder -> rows.
 
 Finding, checking and identifying it reads its JSON files only; the library (and TensorFlow) is
-imported when rows are read. Nothing is downloaded: a prepared folder reads the same offline, in
-every worker, and with or without the code that made it.
+imported when rows are read, or when a data set has to be fetched first. A prepared folder reads the
+same offline, in every worker, and with or without the code that made it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..stage import Log
 from .header import require_columns
 from .rows import Reject, Row, row_of_values
 from .source import InputFile, Source, TfdsPlace, parse_tfds
@@ -25,20 +26,55 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 def tfds_file(place: str, split: str, data_dir: Path) -> InputFile:
     """The prepared split that `tfds:...` names, under `data_dir` or else TFDS's own folder."""
     wanted = parse_tfds(place, field=f"preprocess.source.{split}")
-    default = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
-    for root in (data_dir, default):
-        folder = _prepared(root / wanted.name, wanted, split, place)
-        if folder is not None:
-            return InputFile(
-                split=split, name=place, path=folder, format="tfds", tfds_split=wanted.split
-            )
+    folder = _find(wanted, place, split, data_dir)
+    if folder is None:
+        raise ValueError(
+            f"preprocess.source.{split}: must be a prepared TFDS data set; received {place!r}, "
+            f"which is neither in {data_dir} nor in {_default_root()}; `tpuline run` prepares it, "
+            f'or: python -c "import tensorflow_datasets as tfds; '
+            f"tfds.builder('{_builder_name(wanted)}').download_and_prepare()\""
+        )
+    return InputFile(split=split, name=place, path=folder, format="tfds", tfds_split=wanted.split)
+
+
+def fetch_tfds(place: str, split: str, data_dir: Path, log: Log) -> None:
+    """Has TFDS download and prepare the data set in its own folder, unless it is there already.
+
+    `ValueError` when TFDS knows no such data set or cannot have it.
+    """
+    wanted = parse_tfds(place, field=f"preprocess.source.{split}")
+    if _find(wanted, place, split, data_dir) is not None:
+        return
+    import tensorflow_datasets as tfds
+
+    name = _builder_name(wanted)
+    log.info(f"preparing TFDS {name} in {_default_root()}: downloads it, once")
+    try:
+        # The data of known data sets only: no code is fetched, none from the data is run.
+        builder = tfds.builder(name, data_dir=_default_root(), try_gcs=False)
+        builder.download_and_prepare()
+    except Exception as error:  # TFDS raises what its many builders and their servers raise
+        raise ValueError(
+            f"preprocess.source.{split}: TFDS must be able to prepare {place!r}; received "
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}; check the name "
+            "and the connection, or give local files"
+        ) from error
+
+
+def _find(wanted: TfdsPlace, place: str, split: str, data_dir: Path) -> Path | None:
+    roots = (data_dir, _default_root())
+    folders = (_prepared(root / wanted.name, wanted, split, place) for root in roots)
+    return next((folder for folder in folders if folder is not None), None)
+
+
+def _default_root() -> Path:
+    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+
+
+def _builder_name(wanted: TfdsPlace) -> str:
+    """As TFDS writes it: name/config:version."""
     name = wanted.name if wanted.config is None else f"{wanted.name}/{wanted.config}"
-    raise ValueError(
-        f"preprocess.source.{split}: must be a prepared TFDS data set; received {place!r}, which "
-        f'is neither in {data_dir} nor in {default}; prepare it: python -c "import '
-        f"tensorflow_datasets as tfds; tfds.builder('{name}', data_dir='{data_dir}')"
-        '.download_and_prepare()"'
-    )
+    return name if wanted.version is None else f"{name}:{wanted.version}"
 
 
 def check_tfds(source: Source, input_file: InputFile) -> None:

@@ -1,0 +1,89 @@
+"""Cleaned train texts -> the words that the tokenizer sees, counted -> vocabulary."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from .wordpiece import learn_vocabulary
+
+LEARN_BYTES_PER_TOKEN = 2_000
+"""Of text, for each token wanted; what lies beyond is not looked at, so that neither time nor
+memory grow with the data. Rows come in hash order: the first ones are a random sample."""
+
+MAX_WORD_BYTES = 100
+"""Longer words are unknown to the tokenizer: the bound of tensorflow-text and of BERT."""
+
+# CJK ideographs, each a word of its own: the ranges of BERT's tokenizer.
+_IDEOGRAPHS = (
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2CEAF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+def learn(
+    batches: Iterable[list[str]], *, size: int, min_frequency: int, lowercase: bool
+) -> tuple[str, ...]:
+    """At most `size` tokens by id, learnt from as much of the cleaned texts as that takes."""
+    counts = count_words(batches, lowercase=lowercase, max_bytes=size * LEARN_BYTES_PER_TOKEN)
+    return learn_vocabulary(counts, size=size, min_frequency=min_frequency)
+
+
+def count_words(batches: Iterable[list[str]], *, lowercase: bool, max_bytes: int) -> Counter[str]:
+    """How often each word occurs after the tokenizer's own normalization and word splitting."""
+    import tensorflow as tf
+    import tensorflow_text as tf_text
+
+    normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lowercase)
+    normalize = tf.function(
+        normalizer.normalize, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+    )
+    chunks: Counter[str] = Counter()
+    num_bytes = 0
+    for texts in batches:
+        joined = b" ".join(normalize(tf.constant(texts)).numpy())
+        chunks.update(joined.decode().split())
+        num_bytes += len(joined)
+        if num_bytes >= max_bytes:
+            break
+    return _split_words(chunks)
+
+
+def _split_words(chunks: Counter[str]) -> Counter[str]:
+    """Counts of what stands between blanks -> counts of words. Each chunk is split only once."""
+    find_words = _word_pattern().findall
+    words: Counter[str] = Counter()
+    for chunk, count in chunks.items():
+        for word in find_words(chunk):
+            if len(word.encode()) <= MAX_WORD_BYTES:
+                words[word] += count
+    return words
+
+
+def _word_pattern() -> re.Pattern[str]:
+    """Words; punctuation and ideographs stand alone, whatever is next to them."""
+    alone = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in _alone_ranges())
+    return re.compile(rf"[{alone}]|[^\s{alone}]+")
+
+
+def _alone_ranges() -> Iterator[tuple[str, str]]:
+    for is_alone, codes in groupby(range(sys.maxunicode + 1), key=_is_alone):
+        if is_alone:
+            run = [*codes]
+            yield chr(run[0]), chr(run[-1])
+
+
+def _is_alone(code: int) -> bool:
+    if code < 128:
+        return not chr(code).isalnum() and code > ord(" ")
+    return unicodedata.category(chr(code))[0] == "P" or any(
+        low <= code <= high for low, high in _IDEOGRAPHS
+    )
