@@ -17,7 +17,8 @@ from .config import HardwareConfig
 if TYPE_CHECKING:
     from ...components.stage import Lane
 
-_TPU_VARIABLES = ("TPU_NAME", "TPU_WORKER_ID", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_ADDR")
+# Not TPU_ACCELERATOR_TYPE: it is also set to compile for a TPU on a machine without one.
+_TPU_VARIABLES = ("TPU_NAME", "TPU_WORKER_ID", "COLAB_TPU_ADDR")
 _GOOGLE_PCI_VENDOR = "0x1ae0"
 _LANES: dict[HardwareConfig, ConfiguredLane] = {}
 

@@ -1,0 +1,85 @@
+"""Trains on a toy set in a process of its own: `python -m tests.components.train.child JSON`.
+
+Prints one JSON line: a list with the facts of every training it did, one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+
+def main(wanted: dict[str, Any]) -> None:
+    from tpuline.pipeline.hardware.config import HardwareConfig
+    from tpuline.pipeline.hardware.strategy import ConfiguredHardware
+
+    if "logical_cpus" in wanted:
+        split_cpu(wanted["logical_cpus"])
+    hardware = ConfiguredHardware(
+        HardwareConfig(strategy="cpu", replicas=wanted["replicas"], precision="float32")
+    )
+    lane = hardware.start()  # before anything else touches TensorFlow
+    facts = [train(hardware, training) for training in wanted["trainings"]]
+    print(json.dumps({"trained": facts, "first_moment": first_moment(lane)}))
+
+
+def train(hardware: Any, wanted: dict[str, Any]) -> dict[str, Any]:
+    """One training; `model`, `dropout` and the fields of the stage's config are wanted."""
+    from tests.components.train import toy
+    from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
+    from tpuline.components.stage import Context
+    from tpuline.components.train import stage
+
+    dropout = wanted.pop("dropout")
+    spec = {
+        "bag": BagSpec(embedding_dim=8, hidden_dim=8, dropout=dropout),
+        "gru": GruSpec(embedding_dim=8, units=8, dropout=dropout),
+        "bert": BertSpec(num_layers=1, hidden_dim=16, intermediate_dim=16, dropout=dropout),
+    }[wanted.pop("model")]
+    with tempfile.TemporaryDirectory() as scratch:
+        shards = toy.shard_set(Path(scratch) / "shards")
+        workdir = Path(scratch) / "train"
+        workdir.mkdir()
+        context = Context(
+            workdir=workdir, data_dir=workdir, seed=7, hardware=hardware, log=toy.Memory()
+        )
+        config = stage.Config(model=spec, **wanted)
+        trained = stage.run(config, stage.Inputs(shards=shards), context)
+        content = (workdir / trained.weights_file).read_bytes()
+    return asdict(trained) | {"weights_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def first_moment(lane: Any) -> float:
+    """Adam's first moment after one step whose gradient is 10 on every replica, clipped to 1."""
+    import tensorflow as tf
+
+    from tpuline.components.train.optimizer import adamw
+
+    with lane.scope():
+        strategy = tf.distribute.get_strategy()
+        optimizer = adamw(peak=0.1, warmup_steps=0, total_steps=9, weight_decay=0.0, clip_norm=1.0)
+        variable = tf.Variable(0.0)
+        optimizer.build([variable])
+        step = tf.function(lambda: optimizer.apply_gradients([(tf.constant(10.0), variable)]))
+        strategy.run(step)
+        return float(next(v for v in optimizer.variables if "momentum" in v.path).numpy())
+
+
+def split_cpu(number: int) -> None:
+    """What a notebook may have done before."""
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * number
+    )
+    tf.config.list_logical_devices("CPU")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,114 @@
+"""Batches: every row once an epoch, always the same shape, the order decided by seed and epoch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.components.train import toy
+from tpuline.components.contracts import ShardSet
+from tpuline.components.train import buckets, dataset
+
+BATCH = 8
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    return toy.shard_set(tmp_path_factory.mktemp("shards"))
+
+
+def training(shards: ShardSet, lengths: tuple[int, ...], **changes: Any) -> list[Any]:
+    split = shards.split("train")
+    settings: dict[str, Any] = {
+        "lengths": lengths,
+        "batch_size": BATCH,
+        "has_text_pair": False,
+        "shuffle_rows": 1000,
+        "num_steps": buckets.num_batches(split.length_counts, lengths, BATCH),
+        "epochs": 2,
+        "seed": 3,
+    }
+    made = dataset.training_batches(split, shards.uri, **(settings | changes))
+    return list(made.as_numpy_iterator())
+
+
+def rows_of(batches: list[Any]) -> list[tuple[tuple[int, ...], int]]:
+    """Token ids without padding and label of every row of weight 1, in order."""
+    return [
+        (tuple(ids[mask == 1].tolist()), int(label))
+        for features, labels, weights in batches
+        for ids, mask, label, weight in zip(
+            features["token_ids"], features["padding_mask"], labels, weights, strict=True
+        )
+        if weight == 1
+    ]
+
+
+def wanted(shards: ShardSet, num_rows: int, seed: int) -> Counter[Any]:
+    return Counter((tuple(ids), label) for ids, label in toy.rows(num_rows, seed))
+
+
+@pytest.mark.parametrize("lengths", [(16,), (6, 10, 16)])
+def test_each_epoch_holds_every_row_once(shards: ShardSet, lengths: tuple[int, ...]) -> None:
+    batches = training(shards, lengths)
+    half = len(batches) // 2
+    for epoch in (batches[:half], batches[half:]):
+        assert Counter(rows_of(epoch)) == wanted(shards, 90, seed=1)
+
+
+@pytest.mark.parametrize("lengths", [(16,), (6, 10, 16)])
+def test_every_batch_is_full_and_as_wide_as_its_bucket(
+    shards: ShardSet, lengths: tuple[int, ...]
+) -> None:
+    for features, labels, weights in training(shards, lengths):
+        width = features["token_ids"].shape[1]
+        assert width in lengths
+        assert features["token_ids"].shape == features["padding_mask"].shape == (BATCH, width)
+        assert labels.shape == weights.shape == (BATCH,)
+        kinds = {labels.dtype, *(feature.dtype for feature in features.values())}
+        assert kinds == {np.dtype("int32")} and weights.dtype == np.float32
+        longest = features["padding_mask"].sum(axis=1).max()
+        assert longest > max([0, *(length for length in lengths if length < width)])
+
+
+def test_order_follows_from_seed_and_epoch(shards: ShardSet) -> None:
+    first, again = (rows_of(training(shards, (6, 16))) for _ in range(2))
+    assert first == again
+    assert first[:90] != first[90:]
+    assert rows_of(training(shards, (6, 16), seed=4)) != first
+    assert rows_of(training(shards, (6, 16), epochs=1)) == first[:90]
+
+
+def test_rows_of_several_files_are_mixed(shards: ShardSet) -> None:
+    files = [toy.rows(90, seed=1)[i::3] for i in range(3)]
+    home = {(tuple(ids), label): i for i, rows in enumerate(files) for ids, label in rows}
+    homes = [home[row] for row in rows_of(training(shards, (16,)))[:30]]
+    assert set(homes) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("counted", [11, 13])
+def test_other_number_of_batches_than_counted_is_an_error(shards: ShardSet, counted: int) -> None:
+    with pytest.raises(tf.errors.OpError, match="expected to contain"):
+        training(shards, (16,), num_steps=counted)
+
+
+@pytest.mark.parametrize("lengths", [(16,), (6, 10, 16)])
+def test_validation_drops_no_row_and_keeps_its_order(
+    shards: ShardSet, lengths: tuple[int, ...]
+) -> None:
+    split = shards.split("validation")
+    steps = buckets.num_batches(split.length_counts, lengths, BATCH)
+    made = dataset.validation_batches(
+        split,
+        shards.uri,
+        lengths=lengths,
+        batch_size=BATCH,
+        has_text_pair=False,
+        num_steps=steps,
+    )
+    first, again = (rows_of(list(made.as_numpy_iterator())) for _ in range(2))
+    assert first == again and Counter(first) == wanted(shards, 21, seed=2)

@@ -1,0 +1,82 @@
+"""Trainings in fresh processes: bit-identical for a seed, alike for 1 and 2 replicas."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+NOISY = {"dropout": 0.1, "epochs": 2, "global_batch_size": 8, "buckets": [6, 10]}
+EXACT = NOISY | {"dropout": 0.0, "learning_rate": 0.01, "clip_norm": 0.05}
+
+Runs = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "bag",
+        pytest.param("gru", marks=pytest.mark.slow),
+        pytest.param("bert", marks=pytest.mark.slow),
+    ],
+)
+def runs(request: pytest.FixtureRequest) -> Runs:
+    """What four children printed, by replicas and order; each trains one thing after the other."""
+    noisy, exact = NOISY | {"model": request.param}, EXACT | {"model": request.param}
+    wanted = {
+        "1 first": {"replicas": 1, "trainings": [noisy]},
+        "1 later": {"replicas": 1, "trainings": [exact, noisy]},
+        "2 first": {"replicas": 2, "trainings": [noisy]},
+        "2 later": {"replicas": 2, "logical_cpus": 3, "trainings": [exact, noisy]},
+    }
+    children = {name: _child(value) for name, value in wanted.items()}
+    done = {}
+    for name, child in children.items():
+        out, err = child.communicate(timeout=280)
+        assert child.returncode == 0, err
+        done[name] = json.loads(out.splitlines()[-1])
+    return done
+
+
+def _child(wanted: dict[str, Any]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.components.train.child", json.dumps(wanted)],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_same_seed_gives_the_same_weights_file_whatever_ran_before(
+    runs: Runs, replicas: int
+) -> None:
+    first = runs[f"{replicas} first"]["trained"][0]
+    later = runs[f"{replicas} later"]["trained"][1]
+    assert first["weights_sha256"] == later["weights_sha256"]
+    assert _losses(first) == _losses(later)
+
+
+def test_losses_and_metrics_do_not_depend_on_the_number_of_replicas(runs: Runs) -> None:
+    one, two = (runs[f"{replicas} later"]["trained"][0] for replicas in (1, 2))
+    # The second child had three logical CPUs and used the first two.
+    assert (one["num_replicas"], two["num_replicas"]) == (1, 2)
+    assert _losses(one) == pytest.approx(_losses(two), abs=2e-5)
+    assert (one["num_steps"], one["best_step"]) == (two["num_steps"], two["best_step"])
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_gradient_is_clipped_after_it_is_summed_over_replicas(runs: Runs, replicas: int) -> None:
+    # (1 - beta_1) times the clipped gradient; clipped per replica it would be `replicas` as much.
+    assert runs[f"{replicas} first"]["first_moment"] == pytest.approx(0.1)
+
+
+def _losses(trained: dict[str, Any]) -> list[float]:
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    return [epoch[name] for epoch in trained["history"] for name in names]
