@@ -10,6 +10,8 @@ A stage is a module `components/<name>/stage.py` with
 
 and, where it reads what no other stage made,
 
+* `fetch(config, data_dir, log) -> None`: brings what is named and not on this machine yet, before
+  anything is checked; `ValueError` when it cannot be had,
 * `check(config, data_dir) -> None`: raises `ValueError` for what can be seen without running,
 * `identity(config, data_dir) -> object`: what stands for the config in the cache key: content
   digests in place of paths. JSON types only,

@@ -98,18 +98,29 @@ def run(
     `result.status == "refused"`; neither raises.
 
     Raises:
-        ConfigError: a source is missing, the root cannot be written, or `until` is no stage.
+        ConfigError: a source is missing, the root cannot be written, the hardware is not there, or
+            `until` is no stage.
     """
-    check(config)
-    steps = _steps(config, until)
+    shelf, hardware = store.Store(root), ConfiguredHardware(config.hardware)
+    runner.quiet_libraries()
     try:
-        store.Store(root).prepare()
+        shelf.prepare()
     except ValueError as error:
         raise ConfigError([str(error)], source=config.name) from error
-    with log or RunLog(events=Path(root) / config.name / "events.jsonl") as open_log:
-        return runner.execute(
-            config, steps, root=root, log=open_log, hardware=ConfiguredHardware(config.hardware)
-        )
+    with log or RunLog(events=shelf.root / config.name / "events.jsonl") as open_log:
+        try:
+            for stage in stages.table():
+                stage.fetch(config.sections[stage.name], Path(config.data_dir), open_log)
+            check(config)
+            steps = _steps(config, until)
+            if any("hardware" in step.stage.uses and not _stored(step, shelf) for step in steps):
+                # Before any other stage: devices are set up before TensorFlow is first used, and a
+                # chip that is not there is told before hours of preprocessing.
+                hardware.start()
+        except (ValueError, RuntimeError) as error:
+            problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+            raise ConfigError(problems, source=config.name) from error
+        return runner.execute(config, steps, root=root, log=open_log, hardware=hardware)
 
 
 def open_artifact(path: str | Path) -> Any:
@@ -146,6 +157,10 @@ def read_report(path: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"RUN: must be a run's folder, <root>/<config name>; received {path} ({error})"
         ) from error
+
+
+def _stored(step: plan_module.Step, shelf: store.Store) -> bool:
+    return shelf.manifest(step.name, step.key) is not None
 
 
 def _steps(config: RunConfig, until: str | None) -> tuple[plan_module.Step, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -36,8 +37,10 @@ class RunLog:
         self._tasks: dict[str, TaskID] = {}
         self._last_line: dict[str, tuple[float, float]] = {}  # task -> (when, completed)
         self._bar: Progress | None = None
+        self._libraries = _LibraryLog(self)
 
     def __enter__(self) -> RunLog:
+        logging.getLogger().addHandler(self._libraries)
         if self._events is not None:
             self._events.parent.mkdir(parents=True, exist_ok=True)
             # Appended, and a line is one write: two runs of one name do not tear each other's.
@@ -56,6 +59,7 @@ class RunLog:
         return self
 
     def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self._libraries)
         self.end_tasks()
         if self._bar is not None:
             self._bar.stop()
@@ -103,6 +107,13 @@ class RunLog:
         self._tasks.clear()
         self._last_line.clear()
 
+    def library(self, record: logging.LogRecord) -> None:
+        """What a library logs: warnings into the event file, errors before people, too."""
+        message = f"{record.name}: {record.getMessage()}"
+        self._event("library", message, {"level": record.levelname})
+        if record.levelno >= logging.ERROR:
+            self.console.print(escape(message), soft_wrap=True)
+
     def _event(self, kind: str, message: str, facts: dict[str, Any]) -> None:
         if self._file is None:
             return
@@ -112,3 +123,14 @@ class RunLog:
         except OSError as error:  # a full disk: the log must not hide what goes wrong because of it
             self._file = None
             self.warning(f"{self._events}: no more events are written: {error}")
+
+
+class _LibraryLog(logging.Handler):
+    """Hands what libraries log to a RunLog; without a handler it would go to the terminal."""
+
+    def __init__(self, log: RunLog) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.library(record)

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..components.stage import Log
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -46,6 +48,11 @@ class Stage:
         """What can be checked without running; many stages have nothing to check."""
         if hasattr(self.module, "check"):
             self.module.check(config, data_dir)
+
+    def fetch(self, config: Any, data_dir: Path, log: Log) -> None:
+        """Brings what the config names and this machine lacks; most stages need nothing."""
+        if hasattr(self.module, "fetch"):
+            self.module.fetch(config, data_dir, log)
 
     def identity(self, config: Any, data_dir: Path) -> Any:
         """What stands for the config in the cache key."""

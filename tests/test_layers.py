@@ -37,6 +37,7 @@ MAY_BE_HEAVY = {
     "components/train/callbacks.py",
     "components/train/dataset.py",
     "components/train/loop.py",
+    "components/train/optimizer.py",
 }
 MODULES = sorted(
     path.relative_to(CHECKOUT).as_posix()

@@ -32,6 +32,6 @@ def test_quickstart_runs(finished: Shrunk, checkout: Path) -> None:
     )
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": checkout}}).execute()
     outputs = [out for c in notebook.cells if c.cell_type == "code" for out in c.outputs]
-    text = "".join(str(out.get("data", {}).get("text/plain", out.get("text", ""))) for out in outputs)
+    text = "".join(str(out.get("text", "")) + str(out.get("data", {})) for out in outputs)
     assert "blessed" in text
     assert "accuracy" in text

@@ -91,14 +91,14 @@ def test_wrong_value_names_its_path_and_what_was_received(override: str, words: 
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["train.global_batch_size=65"], ["train.global_batch_size", "multiple", "66"]),
+        (["train.global_batch_size=65"], ["train.global_batch_size", "multiple", "64"]),
         (["train.buckets=[32, 128]"], ["train.buckets", "[128]"]),
         (["train.model={type: bert, preset: p}"], ["train.model.preset", "vocabulary.preset"]),
         (
             ["hardware.strategy=tpu", "hardware.precision=mixed_float16"],
             ["hardware.precision", "mixed_bfloat16"],
         ),
-        (["preprocess.cut={validation: 0.1}"], ["test"]),
+        (["preprocess.cut={test: 0}"], ["preprocess.cut.test"]),
         (["preprocess.cut={validation: 0.6, test: 0.6}"], ["cut"]),
     ],
 )
