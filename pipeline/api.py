@@ -102,7 +102,7 @@ def run(
             `until` is no stage.
     """
     shelf, hardware = store.Store(root), ConfiguredHardware(config.hardware)
-    runner.quiet_libraries()
+    runner.set_up_libraries()
     try:
         shelf.prepare()
     except ValueError as error:

@@ -15,7 +15,6 @@ LIBRARIES = (
     "keras-hub",
     "apache-beam",
     "tensorflow-datasets",
-    "tokenizers",
     "scikit-learn",
     "numpy",
     "pyarrow",

@@ -47,7 +47,7 @@ def execute(
         KeyboardInterrupt: passed on, with nothing half-done taken for done.
     """
     shelf = store.Store(root)
-    quiet_libraries()
+    set_up_libraries()
     started = store.now()
     done: list[report.StageFacts] = []
     artifacts: dict[str, Any] = {}
@@ -95,12 +95,14 @@ def execute(
     )
 
 
-def quiet_libraries() -> None:
-    """Before TensorFlow is first imported: no C++ chatter about drivers that are not there.
+def set_up_libraries() -> None:
+    """Environment of TensorFlow, to be set before it is first imported; what is set already stays.
 
-    What goes wrong in TensorFlow is raised as an exception, too.
+    No C++ chatter about drivers that are not there: what goes wrong is raised as an exception, too.
+    GPU memory is taken as needed: latency is measured by another process on the same GPU.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def _step(

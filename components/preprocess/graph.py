@@ -8,6 +8,7 @@ mend is no exception, which runners wrap and try again, but a `problem` in the r
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -86,7 +87,7 @@ class SpillRows(beam.DoFn):
         self._work = work
 
     def setup(self) -> None:
-        self._clean = tf.function(clean, input_signature=[_STRINGS], autograph=False)
+        self._clean = _clean_function()
 
     def start_bundle(self) -> None:
         self._sums = _Sums(
@@ -201,6 +202,12 @@ class WriteShards(beam.DoFn):
             scratch=Path(work.spill_dir),
         )
         progress.tell("shards", 1, len(plan.tasks), note=task.split)
+
+
+@functools.cache
+def _clean_function() -> Any:
+    """`clean`, compiled once a process."""
+    return tf.function(clean, input_signature=[_STRINGS], autograph=False)
 
 
 def tokenize_function(vocabulary: tuple[str, ...], **options: Any) -> Any:

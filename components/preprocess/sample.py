@@ -55,7 +55,7 @@ _MONTHS = ("January", "March", "May", "June", "August", "October")
 _NAMES = ("Robin", "Mila", "Otis", "Zoë", "Søren", "André", "Alex", "Noor", "Rene\u0301e")
 
 
-def messages(num_rows: int = 6000, seed: int = 20) -> Iterator[tuple[str, str]]:
+def messages(num_rows: int = 8000, seed: int = 20) -> Iterator[tuple[str, str]]:
     """Pairs (text, intent), the same on every platform and Python; made up (see `NOTICE`).
 
     Fewer rows are the first rows of more. About 2 % of the labels are wrong or a guess, and the
@@ -65,7 +65,7 @@ def messages(num_rows: int = 6000, seed: int = 20) -> Iterator[tuple[str, str]]:
         ValueError: `num_rows` below 1.
     """
     if num_rows < 1:
-        raise ValueError(f"num_rows: must be at least 1; received {num_rows}; e.g. 6000")
+        raise ValueError(f"num_rows: must be at least 1; received {num_rows}; e.g. 8000")
     rng = random.Random(seed)
     return (_message(rng) for _ in range(num_rows))
 

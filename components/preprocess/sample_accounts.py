@@ -115,7 +115,7 @@ you unlocked my account {when}
         share=0.09,
         asks=lines("""
 {can}send me the invoice for {order}?
-I need [a copy of|] the invoice for {order}.
+I need [a copy of |]the invoice for {order}.
 Where can I [download|find|print] the [invoice|receipt] for {order}?
 {item} came without [an invoice|a receipt].
 My boss needs [an invoice|a receipt] for {item}[, as a PDF|].
@@ -197,7 +197,7 @@ end my {plan}
 stop the monthly payments
 cancel the {plan} on my account
 unsubscribe from the {plan}
-not renew my {plan}
+close my {plan}
 """),
         past=lines("""
 my {plan} ended {when}

@@ -166,12 +166,12 @@ I no longer want to {other}. Now I want to {target}.
 I asked to {other}, but I meant to {target}.
 Your chat thinks I want to {other}, but I want to {target}.
 I don't need help to {other}, I need help to {target}.
-Rather than {other}, I'd like to {target}.
 Yesterday I wanted to {other}, today I want to {target}.
-I'd like to {target} rather than {other}.
+No need to {other}. But I would like to {target}.
+My question is not how to {other}, it is how to {target}.
 I want to {target} and not to {other}.
 I need help to {target} and not to {other}.
-I want to {target} rather than {other}.
+I would like to {target}, and certainly not to {other}.
 """)
 
 # {past}: a sentence of another intent that asks for nothing. {ask}: the request.

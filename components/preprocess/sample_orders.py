@@ -27,7 +27,7 @@ If {item} does not arrive {soon} I will have to cancel. Where is it?
 {want} know where {order} is before I think about a refund.
 Tracking says delivered, but I received nothing. Where did you leave the {parcel}?
 Nobody was at my address when the courier came. When will they try again?
-How long does delivery [normally|] take? I ordered {item} {ago}.
+How long does delivery [normally |]take? I ordered {item} {ago}.
 {can}check on the delivery of {order}?
 Do I need to be home {soon} for the {parcel}?
 Only half of {order} came. When does the rest arrive?
@@ -116,7 +116,7 @@ I sent {item} back {ago}. [Where is my money|When will I be paid back]?
 {can}check the refund for {order}?
 The refund for {item} has not reached my account[ yet|].
 You cancelled {order}, but you kept my money. When is it coming?
-How long does a refund [normally|] take? It has been {long}.
+How long does a refund [normally |]take? It has been {long}.
 Has the refund for {order} been [sent|paid|processed]?
 I was promised a refund {ago}, nothing has come so far.
 My bank sees no payment from you. Was the refund sent?

@@ -51,7 +51,7 @@ class Cut:
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Learnt from the train split (the first 2,000 bytes of text for each token), or a preset's."""
+    """Learnt from the train split (1,000 bytes of text for each token), or a preset's."""
 
     size: int = 8000  # at most; 10 to 30 thousand for large data
     min_frequency: int = 2  # rarer words, characters and pieces do not count

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable
 
 from .wordpiece import learn_vocabulary
 
-LEARN_BYTES_PER_TOKEN = 2_000
+LEARN_BYTES_PER_TOKEN = 1_000
 """Of text, for each token wanted; what lies beyond is not looked at, so that neither time nor
 memory grow with the data. Rows come in hash order: the first ones are a random sample."""
 
@@ -27,6 +25,8 @@ _IDEOGRAPHS = (
     (0x2A700, 0x2CEAF),
     (0x2F800, 0x2FA1F),
 )
+
+_PUNCTUATION_END = 0x20000  # Unicode has none in the planes above
 
 
 def learn(
@@ -70,20 +70,14 @@ def _split_words(chunks: Counter[str]) -> Counter[str]:
 
 def _word_pattern() -> re.Pattern[str]:
     """Words; punctuation and ideographs stand alone, whatever is next to them."""
-    alone = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in _alone_ranges())
+    codes = [code for code in range(_PUNCTUATION_END) if _is_punctuation(chr(code))]
+    ranges = [(code, code) for code in codes] + [*_IDEOGRAPHS]
+    alone = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in ranges)
     return re.compile(rf"[{alone}]|[^\s{alone}]+")
 
 
-def _alone_ranges() -> Iterator[tuple[str, str]]:
-    for is_alone, codes in groupby(range(sys.maxunicode + 1), key=_is_alone):
-        if is_alone:
-            run = [*codes]
-            yield chr(run[0]), chr(run[-1])
-
-
-def _is_alone(code: int) -> bool:
-    if code < 128:
-        return not chr(code).isalnum() and code > ord(" ")
-    return unicodedata.category(chr(code))[0] == "P" or any(
-        low <= code <= high for low, high in _IDEOGRAPHS
-    )
+def _is_punctuation(character: str) -> bool:
+    """As BERT has it: of ASCII, every sign counts."""
+    if character.isascii():
+        return character.isprintable() and not character.isalnum() and character != " "
+    return unicodedata.category(character)[0] == "P"

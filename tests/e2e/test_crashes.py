@@ -53,9 +53,7 @@ def artifacts(demo: Shrunk) -> dict[type, object]:
     return found
 
 
-def test_run_killed_in_every_stage_ends_as_if_undisturbed(
-    shrunk: Shrunk, finished: Shrunk
-) -> None:
+def test_run_killed_in_every_stage_ends_as_if_undisturbed(shrunk: Shrunk, finished: Shrunk) -> None:
     for stage, delay_s in KILL_AFTER_S.items():
         kill_in(shrunk, stage, delay_s)
         assert not list((shrunk.root / stage).glob(f"*/{store.MANIFEST}")), "killed too late"

@@ -1,4 +1,4 @@
-"""Trainings in fresh processes: bit-identical for a seed, alike for 1 and 2 replicas."""
+"""Trainings in several processes: bit-identical for a seed, alike for 1 and 2 replicas."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.components.train.child import first_moment, train
+from tpuline.pipeline.hardware.config import HardwareConfig
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 NOISY = {"dropout": 0.1, "epochs": 2, "global_batch_size": 8, "buckets": [6, 10]}
@@ -26,16 +30,21 @@ Runs = dict[str, dict[str, Any]]
     ],
 )
 def runs(request: pytest.FixtureRequest) -> Runs:
-    """What four children printed, by replicas and order; each trains one thing after the other."""
+    """What three children printed, and the same from this process, which did who knows what."""
     noisy, exact = NOISY | {"model": request.param}, EXACT | {"model": request.param}
     wanted = {
-        "1 first": {"replicas": 1, "trainings": [noisy]},
         "1 later": {"replicas": 1, "trainings": [exact, noisy]},
         "2 first": {"replicas": 2, "trainings": [noisy]},
         "2 later": {"replicas": 2, "logical_cpus": 3, "trainings": [exact, noisy]},
     }
     children = {name: _child(value) for name, value in wanted.items()}
-    done = {}
+    hardware = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
+    done = {
+        "1 first": {
+            "trained": [train(hardware, dict(noisy))],
+            "first_moment": first_moment(hardware.start()),
+        }
+    }
     for name, child in children.items():
         out, err = child.communicate(timeout=280)
         assert child.returncode == 0, err
