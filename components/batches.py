@@ -6,12 +6,14 @@ features. Parsing on batches is several times faster than one example at a time.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import tensorflow as tf
 
 from .example_spec import LABEL, PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 
 Features = dict[str, tf.Tensor]
-Width = int | tf.Tensor | None
+Width: TypeAlias = int | tf.Tensor | None
 
 
 def parse_features(

@@ -43,13 +43,13 @@ class BertSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class GruSpec:
-    """Embedding, GRU, dense layer."""
+    """Embedding, GRU, maximum and mean of its states over the tokens, dense layer."""
 
     type: Literal["gru"] = "gru"
     embedding_dim: int = 64
     units: int = 64
     bidirectional: bool = True
-    dropout: float = 0.2
+    dropout: float = 0.3  # also on the embeddings
 
     def __post_init__(self) -> None:
         _check_sizes(self, "embedding_dim", "units")
@@ -174,21 +174,34 @@ def _embedding(features: Any, vocabulary_size: int, dim: int) -> Any:
 def _gru(spec: GruSpec, features: Any, vocabulary_size: int) -> Any:
     import keras
 
+    ops = keras.ops
     embedded = _embedding(features, vocabulary_size, spec.embedding_dim)
+    embedded = keras.layers.Dropout(spec.dropout, name="embedding_dropout")(embedded)
     # cuDNN's kernel would be baked into the SavedModel, which must also serve without a GPU.
-    layer = keras.layers.GRU(spec.units, use_cudnn=False, name="gru")
+    layer = keras.layers.GRU(spec.units, return_sequences=True, use_cudnn=False, name="gru")
     if spec.bidirectional:
         layer = keras.layers.Bidirectional(layer, name="bidirectional_gru")
-    # Masked steps keep the state: it is that of the last token, and of the first one backwards.
-    return layer(embedded, mask=keras.ops.cast(features[PADDING_MASK], "bool"))
+    # Masked steps keep the state, so the way back starts at the last token of each row.
+    states = layer(embedded, mask=ops.cast(features[PADDING_MASK], "bool"))
+    mask = ops.expand_dims(ops.cast(features[PADDING_MASK], states.dtype), -1)
+    highest = ops.max(states * mask + (mask - 1), axis=1)  # states are above -1
+    return ops.concatenate(
+        [ops.cast(highest, "float32"), _mean(states, features[PADDING_MASK])], axis=-1
+    )
 
 
 def _bag(spec: BagSpec, features: Any, vocabulary_size: int) -> Any:
     import keras
 
-    embedded = keras.ops.cast(_embedding(features, vocabulary_size, spec.embedding_dim), "float32")
-    weights = keras.ops.cast(features[PADDING_MASK], "float32")
-    summed = keras.ops.einsum("bl,ble->be", weights, embedded)
-    num_tokens = keras.ops.maximum(keras.ops.sum(weights, axis=1, keepdims=True), 1.0)
+    embedded = _embedding(features, vocabulary_size, spec.embedding_dim)
     hidden = keras.layers.Dense(spec.hidden_dim, activation="relu", name="hidden")
-    return hidden(summed / num_tokens)
+    return hidden(_mean(embedded, features[PADDING_MASK]))
+
+
+def _mean(values: Any, padding_mask: Any) -> Any:
+    """Mean over the tokens, `(B, L, D)` -> float32 `(B, D)`: 16 bits are too few for long sums."""
+    from keras import ops
+
+    weights = ops.cast(padding_mask, "float32")
+    summed = ops.einsum("bl,bld->bd", weights, ops.cast(values, "float32"))
+    return summed / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)

@@ -57,7 +57,7 @@ def test_second_run_reuses_everything(finished: Shrunk) -> None:
         ("data_dir=/", STAGES),
         ("evaluate.num_mistakes=3", STAGES[:3]),
         ("export.version=2", STAGES[:2]),
-        ("train.global_batch_size=32", STAGES[:1]),
+        ("train.global_batch_size=64", STAGES[:1]),
         ("hardware.replicas=4", STAGES[:1]),
         ("seed=21", STAGES[:1]),
         ("preprocess.sequence_length=32", []),
@@ -71,7 +71,8 @@ def test_change_reruns_what_depends_on_it_and_nothing_else(
     rerun = [step for step in planned if step.reason is not None]
     if rerun:
         assert override.partition("=")[0].rpartition(".")[2] in str(rerun[0].reason)
-    assert all("input changes" in str(step.reason) for step in rerun[1:])
+    for step in rerun[1:]:  # evaluate uses the seed itself, too
+        assert "input changes" in str(step.reason) or override.startswith("seed")
 
 
 def test_refused_model_exits_with_3_and_says_why(finished: Shrunk) -> None:
