@@ -46,52 +46,40 @@ def execute(
     Raises:
         KeyboardInterrupt: passed on, with nothing half-done taken for done.
     """
-    shelf = store.Store(root)
-    set_up_libraries()
+    run = _Run(config, steps, store.Store(root), log, hardware)
     started = store.now()
-    done: list[report.StageFacts] = []
-    artifacts: dict[str, Any] = {}
     error: StageError | None = None
     for step in steps:
-        clock = time.monotonic()
         try:
-            facts, artifacts[step.name] = _step(
-                config, step, steps, shelf, artifacts, log, hardware
-            )
-            done.append(facts)
+            run.step(step)
         except StageError as failure:
             error = failure
-            done.append(
-                report.StageFacts(
-                    name=step.name,
-                    key=step.key,
-                    reused=False,
-                    seconds=round(time.monotonic() - clock, 3),
-                    status="failed",
-                )
-            )
             break
-    status = _status(artifacts, error)
-    folder = shelf.root / config.name
-    run_facts = report.RunFacts(
+    status = _status(run.artifacts, error)
+    folder = run.shelf.root / config.name
+    facts = report.RunFacts(
         name=config.name,
         status=status,
         started=started,
         config=config.as_dict(),
         versions=machine.versions(),
         machine=machine.describe(),
-        stages=tuple(done),
+        stages=tuple(run.stages),
         warnings=tuple(log.warnings),
         error=str(error) if error else None,
-        **_by_type(artifacts),
+        **_by_type(run.artifacts),
     )
     try:
-        report.write(run_facts, folder)
+        report.write(facts, folder)
     except OSError as failure:  # a full disk, say: the first error is the one that matters
         error = error or StageError("report", str(folder), failure)
         status = "failed"
     return RunResult(
-        status=status, folder=folder, artifacts=artifacts, stages=tuple(done), error=error
+        status=status,
+        folder=folder,
+        artifacts=run.artifacts,
+        stages=tuple(run.stages),
+        error=error,
     )
 
 
@@ -105,62 +93,72 @@ def set_up_libraries() -> None:
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
-def _step(
-    config: RunConfig,
-    step: plan.Step,
-    steps: tuple[plan.Step, ...],
-    shelf: store.Store,
-    artifacts: dict[str, Any],
-    log: RunLog,
-    hardware: Hardware,
-) -> tuple[report.StageFacts, Any]:
-    """One stage: reused when its artifact is whole, else made."""
+class _Run:
+    """One run on its way: what is done so far, and how the next stage is done."""
 
-    def waiting() -> None:
-        log.info(f"{step.name}: another run is making {step.key}; waiting for it")
+    def __init__(
+        self,
+        config: RunConfig,
+        steps: tuple[plan.Step, ...],
+        shelf: store.Store,
+        log: RunLog,
+        hardware: Hardware,
+    ) -> None:
+        self.config, self.shelf, self.log, self.hardware = config, shelf, log, hardware
+        self.keys = {step.name: step.key for step in steps}
+        self.artifacts: dict[str, Any] = {}
+        self.stages: list[report.StageFacts] = []
 
-    with shelf.writing(step.name, step.key, on_wait=waiting):
-        manifest = shelf.manifest(step.name, step.key)
-        reused = manifest is not None
-        if manifest is None:
-            manifest = _make(config, step, steps, shelf, artifacts, log, hardware)
+    def step(self, step: plan.Step) -> None:
+        """One stage: reused when its artifact is whole, else made. `StageError` when it fails."""
+        clock = time.monotonic()
+        try:
+            with self.shelf.writing(step.name, step.key, on_wait=lambda: self._waiting(step)):
+                manifest = self.shelf.manifest(step.name, step.key)
+                reused = manifest is not None
+                if manifest is None:
+                    manifest = self._make(step)
+                self.artifacts[step.name] = self.shelf.read(manifest, step.stage.Output)
+        except Exception as cause:
+            self._tell(step, "failed", time.monotonic() - clock)
+            folder = str(self.shelf.folder(step.name, step.key))
+            raise StageError(step.name, folder, cause) from cause
         took = f"reused {step.key}" if reused else f"done in {manifest.seconds:.1f} s"
-        log.info(f"{step.name}: {took}", stage=step.name, key=step.key, reused=reused)
+        self.log.info(f"{step.name}: {took}", stage=step.name, key=step.key, reused=reused)
+        self._tell(step, "reused" if reused else "done", manifest.seconds)
+
+    def _waiting(self, step: plan.Step) -> None:
+        self.log.info(f"{step.name}: another run is making {step.key}; waiting for it")
+
+    def _tell(self, step: plan.Step, status: str, seconds: float) -> None:
         facts = report.StageFacts(
             name=step.name,
             key=step.key,
-            reused=reused,
-            seconds=manifest.seconds,
-            status="reused" if reused else "done",
+            reused=status == "reused",
+            seconds=round(seconds, 3),
+            status=status,
         )
-        return facts, shelf.read(manifest, step.stage.Output)
+        self.stages.append(facts)
 
-
-def _make(
-    config: RunConfig,
-    step: plan.Step,
-    steps: tuple[plan.Step, ...],
-    shelf: store.Store,
-    artifacts: dict[str, Any],
-    log: RunLog,
-    hardware: Hardware,
-) -> store.Manifest:
-    """Runs one stage in an empty folder and commits what it leaves there."""
-    log.info(f"{step.name}: running {step.key}", stage=step.name, key=step.key)
-    folder = shelf.folder(step.name, step.key)
-    clock = time.monotonic()
-    try:
-        shelf.clear(step.name, step.key)
-        inputs = step.stage.Inputs(**{f: artifacts[maker] for f, maker in step.inputs.items()})
+    def _make(self, step: plan.Step) -> store.Manifest:
+        """Runs one stage in an empty folder and commits what it leaves there."""
+        self.log.info(f"{step.name}: running {step.key}", stage=step.name, key=step.key)
+        clock = time.monotonic()
+        folder = self.shelf.clear(step.name, step.key)
+        inputs = {field: self.artifacts[maker] for field, maker in step.inputs.items()}
         ctx = Context(
             workdir=folder,
-            data_dir=Path(config.data_dir),
-            seed=config.seed,
-            hardware=hardware,
-            log=log,
+            data_dir=Path(self.config.data_dir),
+            seed=self.config.seed,
+            hardware=self.hardware,
+            log=self.log,
         )
-        output = step.stage.run(config.sections[step.name], inputs, ctx)
-        keys = {other.name: other.key for other in steps}
+        try:
+            output = step.stage.run(
+                self.config.sections[step.name], step.stage.Inputs(**inputs), ctx
+            )
+        finally:
+            self.log.end_tasks()
         manifest = store.Manifest(
             format=store.FORMAT,
             stage=step.name,
@@ -168,18 +166,14 @@ def _make(
             stage_version=step.stage.version,
             created=store.now(),
             seconds=round(time.monotonic() - clock, 3),
-            inputs={field: keys[maker] for field, maker in step.inputs.items()},
+            inputs={field: self.keys[maker] for field, maker in step.inputs.items()},
             identity=step.identity,
             versions=machine.versions(),
             files=store.describe(folder),
             output=asdict(output) | {"uri": "."},
         )
-        shelf.commit(manifest)
+        self.shelf.commit(manifest)
         return manifest
-    except Exception as cause:
-        raise StageError(step.name, str(folder), cause) from cause
-    finally:
-        log.end_tasks()
 
 
 def _status(artifacts: dict[str, Any], error: StageError | None) -> Status:
