@@ -58,7 +58,14 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         longest_text=_LONGEST_TEXT,
         loading=_loading(facts.servable, facts.name) if facts.servable else None,
         config=_yaml(document["config"], facts.config),
+        made_up=_is_made_up(document["config"]),
     )
+
+
+def _is_made_up(config: Mapping[str, Any]) -> bool:
+    """Whether the data is the embedded sample, which no page may pass off as real."""
+    source = config.get("preprocess", {}).get("source", {})
+    return any(str(place).startswith("sample:") for place in source.values())
 
 
 def duration(seconds: float | None) -> str:

@@ -302,3 +302,10 @@ def test_importing_the_report_loads_neither_jinja_nor_matplotlib() -> None:
     code = "import sys, tpuline.pipeline.report as r, tpuline.pipeline.report_html;"
     code += "sys.exit(bool({'jinja2', 'matplotlib', 'numpy', 'tensorflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_page_says_that_the_embedded_sample_is_made_up() -> None:
+    made_up = replace(finished(), config={"preprocess": {"source": {"train": "sample:support"}}})
+    real = replace(finished(), config={"preprocess": {"source": {"train": "rows.csv"}}})
+    assert "made up by a program" in render(made_up, report.to_json(made_up))
+    assert "made up by a program" not in render(real, report.to_json(real))
