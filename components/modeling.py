@@ -6,6 +6,7 @@ Padding may stand anywhere after the tokens and any id may stand in it: only `pa
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ class BertSpec:
     hidden_dim: int = 128
     intermediate_dim: int = 512
     dropout: float = 0.1
+    max_positions: int | None = None  # rows of the position table; null: the sequence length
 
     def __post_init__(self) -> None:
         _check_sizes(self, "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
@@ -132,11 +134,13 @@ def _bert(spec: BertSpec, features: Any, vocabulary_size: int, sequence_length: 
             hidden_dim=spec.hidden_dim,
             intermediate_dim=spec.intermediate_dim,
             dropout=spec.dropout,
-            max_sequence_length=sequence_length,
+            max_sequence_length=spec.max_positions or sequence_length,
             name="backbone",
         )
     else:
-        backbone = keras_hub.models.BertBackbone.from_preset(spec.preset, name="backbone")
+        backbone = keras_hub.models.BertBackbone.from_preset(
+            os.path.expanduser(spec.preset), name="backbone"
+        )
         _check_preset(spec.preset, backbone, vocabulary_size, sequence_length)
     segment_ids = features.get(SEGMENT_IDS)
     if segment_ids is None:
@@ -147,6 +151,21 @@ def _bert(spec: BertSpec, features: Any, vocabulary_size: int, sequence_length: 
         SEGMENT_IDS: segment_ids,
     }
     return backbone(inputs)["pooled_output"]
+
+
+def without_preset(spec: ModelSpec, classifier: keras.Model) -> ModelSpec:
+    """The spec that rebuilds `classifier`, weights aside, where its preset is not at hand."""
+    if not isinstance(spec, BertSpec) or spec.preset is None:
+        return spec
+    backbone: Any = classifier.get_layer("backbone")
+    return BertSpec(
+        num_layers=backbone.num_layers,
+        num_heads=backbone.num_heads,
+        hidden_dim=backbone.hidden_dim,
+        intermediate_dim=backbone.intermediate_dim,
+        dropout=spec.dropout,
+        max_positions=backbone.max_sequence_length,
+    )
 
 
 def _check_preset(preset: str, backbone: Any, vocabulary_size: int, sequence_length: int) -> None:

@@ -15,8 +15,8 @@ and, where it reads what no other stage made,
 * `check(config, data_dir) -> None`: raises `ValueError` for what can be seen without running,
 * `identity(config, data_dir) -> object`: what stands for the config in the cache key: content
   digests in place of paths. JSON types only,
-* `USES: frozenset[str]`: which of `seed` and `hardware` the result depends on; they then belong to
-  the cache key. Without it: none.
+* `USES: frozenset[str]`: which of `seed`, `hardware` (the config section) and `machine` (this very
+  computer) the result depends on; they then belong to the cache key. Without it: none.
 """
 
 from __future__ import annotations

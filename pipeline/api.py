@@ -16,7 +16,7 @@ from typing import Any
 
 from . import config as config_module
 from . import plan as plan_module
-from . import runner, stages, store, why
+from . import report, runner, stages, store, why
 from .config import RunConfig
 from .errors import ConfigError, StageError
 from .hardware.strategy import ConfiguredHardware
@@ -107,7 +107,8 @@ def run(
         shelf.prepare()
     except ValueError as error:
         raise ConfigError([str(error)], source=config.name) from error
-    with log or RunLog(events=shelf.root / config.name / "events.jsonl") as open_log:
+    plan_module.check_until(until)
+    with log or _log(shelf.root / config.name, config) as open_log:
         try:
             for stage in stages.table():
                 stage.fetch(config.sections[stage.name], Path(config.data_dir), open_log)
@@ -152,11 +153,26 @@ def read_report(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     file = path / "report.json" if path.is_dir() else path
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict) or facts.get("format") != report.FORMAT:
+            raise ValueError(f"no report of format {report.FORMAT}")
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"RUN: must be a run's folder, <root>/<config name>; received {path} ({error})"
+            f"RUN: must be the folder of a run that ended, <root>/<config name>; received {path} "
+            f"({error}); run the config again"
         ) from error
+    return facts
+
+
+def _log(folder: Path, config: RunConfig) -> RunLog:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            [f"name: {folder} must be a folder that can be written ({error.strerror})"],
+            source=config.name,
+        ) from error
+    return RunLog(events=folder / "events.jsonl")
 
 
 def _stored(step: plan_module.Step, shelf: store.Store) -> bool:

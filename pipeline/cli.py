@@ -63,7 +63,7 @@ def _run(args: argparse.Namespace) -> int:
     result = api.run(api.load(args.config, args.overrides), root=args.root, until=args.until)
     if result.error is not None:
         print(f"tpuline: {result.error}", file=sys.stderr)
-    if result.report_html.exists():
+    if result.reported:
         for line in report.summary_lines(api.read_report(result.folder)):
             print(line)
         print(f"report: {result.report_html}")

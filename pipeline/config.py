@@ -19,7 +19,8 @@ from . import stages
 from .errors import ConfigError
 from .hardware.config import HardwareConfig
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_KEPT = ("bool", "null", "merge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,19 +41,34 @@ class RunConfig:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and reads 1e-4 as the number it is."""
+    """Safe YAML with the scalars of YAML 1.2: 1e-4 is a number, 010 and 1:30 and dates are text.
+
+    A key given twice is refused.
+    """
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in _KEPT]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]{0,30})$"), list("-+0123456789")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
+    re.compile(
+        r"[-+]?(([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|"
+        r"\.(inf|nan))$"
+    ),
+    list("-+.0123456789"),
 )
 
 
 def _mapping_without_duplicates(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         key = loader.construct_object(key_node)
         if not isinstance(key, str):
             raise yaml.MarkedYAMLError(
@@ -63,10 +79,20 @@ def _mapping_without_duplicates(loader: yaml.SafeLoader, node: yaml.MappingNode)
                 problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
             )
         seen.add(key)
+    loader.flatten_mapping(node)
     return loader.construct_mapping(node)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
+
+
+def _read_yaml(text: str, *, what: str, source: str) -> Any:
+    """Plain values that JSON has words for."""
+    try:
+        return json.loads(json.dumps(yaml.load(text, Loader=_Loader)))
+    except Exception as error:  # PyYAML lets ValueError, KeyError, RecursionError ... through
+        reason = str(error) or type(error).__name__
+        raise ConfigError([f"{what} is not YAML: {reason}"], source=source) from error
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -78,7 +104,6 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.load(text, Loader=_Loader)
     except FileNotFoundError:
         known = sorted(str(p) for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
         near = difflib.get_close_matches(str(path), known, n=1, cutoff=0.5)
@@ -86,8 +111,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError([f"no file {path}; {hint}"], source="config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"cannot be read: {error}"], source=str(path)) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError([f"is not YAML: {error}"], source=str(path)) from error
+    data = _read_yaml(text, what="the file", source=str(path))
     return parse({} if data is None else data, overrides, name=path.stem, source=str(path))
 
 
@@ -103,8 +127,6 @@ def parse(
         model = _model().model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise ConfigError([_explain(dict(e)) for e in error.errors()], source=source) from None
-    except TypeError as error:  # a YAML date or other value that JSON has no word for
-        raise ConfigError([f"{error}; put the value in quotes"], source=source) from None
     config = RunConfig(
         name=model.name,  # type: ignore[attr-defined]
         data_dir=model.data_dir,  # type: ignore[attr-defined]
@@ -149,7 +171,7 @@ def _model() -> type[BaseModel]:
 
 def _apply(data: dict[str, Any], overrides: Sequence[str], source: str) -> dict[str, Any]:
     """A copy of `data` with each `a.b=value` (value in YAML) laid over it."""
-    data = json.loads(json.dumps(data, default=str))
+    data = json.loads(json.dumps(data))
     for override in overrides:
         path, equals, value = override.partition("=")
         if not equals or not path:
@@ -237,16 +259,21 @@ def _impossible(config: RunConfig) -> list[str]:
     names = {stage.name for stage in stages.table()}
     if not _NAME.fullmatch(config.name) or config.name in names:
         problems.append(
-            f"name: must be letters, digits, '.', '_', '-' and no stage's name; received "
-            f"{config.name!r}; it becomes the folder of the report"
+            "name: must be at most 100 letters, digits, '.', '_', '-' and no stage's name; "
+            f"received {_short(config.name)}; it becomes the folder of the report"
         )
-    for path, value in _flatten(config.as_dict()):
+    if "://" in config.data_dir:
+        problems.append(
+            f"data_dir: must be a folder of this machine; received {config.data_dir!r}; copy the "
+            "files here, or mount the bucket"
+        )
+    for path, value in flatten(config.as_dict()):
         if isinstance(value, float) and not math.isfinite(value):
             problems.append(f"{path}: must be a finite number; received {value}")
     return problems + stages.impossible(config.hardware, config.sections)
 
 
-def _flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
+def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
     """Every leaf of nested dicts and lists with its dotted path."""
     if isinstance(value, dict):
         items: Any = value.items()
@@ -254,7 +281,4 @@ def _flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
         items = enumerate(value)
     else:
         return [(path, value)]
-    return [leaf for k, v in items for leaf in _flatten(v, f"{path}.{k}" if path else str(k))]
-
-
-flatten = _flatten
+    return [leaf for k, v in items for leaf in flatten(v, f"{path}.{k}" if path else str(k))]

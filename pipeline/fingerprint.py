@@ -20,3 +20,8 @@ def cache_key(*, stage: str, version: int, identity: Any, inputs: Mapping[str, s
     """The key of an artifact: `KEY_LENGTH` hex digits of a sha256."""
     parts = {"stage": stage, "version": version, "identity": identity, "inputs": dict(inputs)}
     return hashlib.sha256(canonical(parts).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def plain(value: Any) -> Any:
+    """The value as it reads back from JSON: tuples are lists, keys are text."""
+    return json.loads(canonical(value))

@@ -32,6 +32,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def speed_facts() -> dict[str, str]:
+    """What a measured latency holds for: on another machine it must be measured again."""
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "tensorflow": versions()["tensorflow"],
+    }
+
+
 def describe() -> dict[str, str]:
     """Processor, cores, memory and system."""
     import psutil

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from . import stages
+from . import machine, stages
 from .config import RunConfig
-from .fingerprint import cache_key
+from .errors import ConfigError
+from .fingerprint import cache_key, plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +31,15 @@ def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
     """The steps of a run, first to last, `until` included.
 
     Raises:
-        ValueError: `until` is no stage, or a source cannot be read.
+        ConfigError: `until` is no stage.
+        ValueError: a source cannot be read.
         TypeError: the table of stages does not fit together.
     """
-    table = stages.table()
-    names = [stage.name for stage in table]
-    if until is not None and until not in names:
-        raise ValueError(f"until: must be one of {', '.join(names)}; received {until!r}")
+    check_until(until)
     steps: list[Step] = []
-    for stage in table:
+    for stage in stages.table():
         inputs = wire(stage, [step.stage for step in steps])
-        identity = _identity(stage, config)
+        facts = identity(stage, config)
         keys = {step.name: step.key for step in steps}
         steps.append(
             Step(
@@ -48,16 +47,25 @@ def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
                 key=cache_key(
                     stage=stage.name,
                     version=stage.version,
-                    identity=identity,
+                    identity=facts,
                     inputs={field: keys[maker] for field, maker in inputs.items()},
                 ),
                 inputs=inputs,
-                identity=identity,
+                identity=facts,
             )
         )
         if stage.name == until:
             break
     return tuple(steps)
+
+
+def check_until(until: str | None) -> None:
+    """`ConfigError` unless it is None or a stage."""
+    names = [stage.name for stage in stages.table()]
+    if until is not None and until not in names:
+        raise ConfigError(
+            [f"--until: must be one of {', '.join(names)}; received {until!r}"], source="run"
+        )
 
 
 def wire(stage: stages.Stage, earlier: Sequence[stages.Stage]) -> dict[str, str]:
@@ -74,10 +82,15 @@ def wire(stage: stages.Stage, earlier: Sequence[stages.Stage]) -> dict[str, str]
     return wires
 
 
-def _identity(stage: stages.Stage, config: RunConfig) -> Any:
-    identity = {"config": stage.identity(config.sections[stage.name], Path(config.data_dir))}
+def identity(stage: stages.Stage, config: RunConfig) -> Any:
+    """What a stage's result depends on besides its inputs. Reads source files for their digests."""
+    facts = {"config": stage.identity(config.sections[stage.name], Path(config.data_dir))}
     if "seed" in stage.uses:
-        identity["seed"] = config.seed
+        facts["seed"] = config.seed
     if "hardware" in stage.uses:
-        identity["hardware"] = asdict(config.hardware)
-    return identity
+        hardware = asdict(config.hardware)
+        del hardware["tpu_address"]  # where it is does not change what it computes
+        facts["hardware"] = hardware
+    if "machine" in stage.uses:
+        facts["machine"] = machine.speed_facts()
+    return plain(facts)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -15,8 +13,18 @@ from typing import Any, Literal
 
 from ..components.contracts import EvalReport, Servable, ShardSet, Split, TrainedModel
 from .report_text import summary_lines
+from .store import write_text
 
-__all__ = ["FORMAT", "RunFacts", "StageFacts", "dumps", "summary_lines", "to_json", "write"]
+__all__ = [
+    "FORMAT",
+    "RunFacts",
+    "StageFacts",
+    "dumps",
+    "remove",
+    "summary_lines",
+    "to_json",
+    "write",
+]
 
 FORMAT = 1
 """Layout of report.json; raised when a key changes its meaning."""
@@ -91,12 +99,18 @@ def write(facts: RunFacts, folder: str | Path) -> Path:
     from .report_html import render
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     document = to_json(facts)
-    files = {"report.json": dumps(document), "report.html": render(facts, document)}
-    for name, content in files.items():
-        _replace(folder / name, content)
-    return folder / "report.html"
+    page = folder / "report.html"
+    html = render(facts, document)  # before anything is replaced: it may fail
+    write_text(folder / "report.json", dumps(document))
+    write_text(page, html)
+    return page
+
+
+def remove(folder: str | Path) -> None:
+    """Takes the report of an earlier run away."""
+    for name in ("report.json", "report.html"):
+        (Path(folder) / name).unlink(missing_ok=True)
 
 
 def dumps(document: Mapping[str, Any]) -> str:
@@ -158,7 +172,7 @@ def _train(model: TrainedModel) -> dict[str, Any]:
 def _export(servable: Servable) -> dict[str, Any]:
     return {
         "saved_model_dir": servable.saved_model_dir,
-        "saved_model_path": os.path.join(servable.uri, servable.saved_model_dir),
+        "saved_model_path": str(Path(servable.uri) / servable.saved_model_dir),
         "version": servable.version,
         "size_bytes": servable.size_bytes,
     }
@@ -209,17 +223,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, numbers.Real):
         return float(value) if math.isfinite(value) else None
     return str(value)
-
-
-def _replace(path: Path, content: str) -> None:
-    """Writes beside `path` and renames, so that a reader never sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        # A text may hold half a surrogate pair, which UTF-8 has no bytes for.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private to its owner
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -70,22 +70,17 @@ class RunLog:
 
     def info(self, message: str, **facts: Any) -> None:
         """One line; `facts` go to the event file only."""
-        self._event("info", message, facts)
+        self.event("info", message, **facts)
         self.console.print(escape(message), soft_wrap=True)
 
     def warning(self, message: str, **facts: Any) -> None:
         """A line that stands out and is repeated in the report."""
         self.warnings.append(message)
-        self._event("warning", message, facts)
+        self.event("warning", message, **facts)
         self.console.print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
 
-    def error(self, message: str, **facts: Any) -> None:
-        """The last line of a run that failed."""
-        self._event("error", message, facts)
-        self.console.print(f"[red]error:[/] {escape(message)}", soft_wrap=True)
-
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
-        """A bar on a terminal; elsewhere a line now and then, and one at the end."""
+        """A bar on a terminal; elsewhere a line now and then, also in the event file."""
         if self._bar is not None:
             if task not in self._tasks:
                 self._tasks[task] = self._bar.add_task(escape(task), total=total, note="")
@@ -96,7 +91,7 @@ class RunLog:
             return
         self._last_line[task] = (time.monotonic(), completed)
         of = f" of {total:,.0f}" if total else ""
-        self._event("progress", task, {"completed": completed, "total": total, "note": note})
+        self.event("progress", task, completed=completed, total=total, note=note)
         self.console.print(escape(f"  {task}: {completed:,.0f}{of}  {note}".rstrip()))
 
     def end_tasks(self) -> None:
@@ -110,11 +105,12 @@ class RunLog:
     def library(self, record: logging.LogRecord) -> None:
         """What a library logs: warnings into the event file, errors before people, too."""
         message = f"{record.name}: {record.getMessage()}"
-        self._event("library", message, {"level": record.levelname})
+        self.event("library", message, level=record.levelname)
         if record.levelno >= logging.ERROR:
             self.console.print(escape(message), soft_wrap=True)
 
-    def _event(self, kind: str, message: str, facts: dict[str, Any]) -> None:
+    def event(self, kind: str, message: str, **facts: Any) -> None:
+        """One line of the event file, nothing for people."""
         if self._file is None:
             return
         event = {"time": time.time(), "pid": os.getpid(), "kind": kind, "message": message}

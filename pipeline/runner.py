@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ class RunResult:
     artifacts: dict[str, Any]
     stages: tuple[report.StageFacts, ...]
     error: StageError | None = None
+    reported: bool = True  # False: the report could not be written
 
     @property
     def report_html(self) -> Path:
@@ -48,6 +50,8 @@ def execute(
     """
     run = _Run(config, steps, store.Store(root), log, hardware)
     started = store.now()
+    folder = run.shelf.root / config.name
+    report.remove(folder)  # a run that is killed must not leave an older verdict as its own
     error: StageError | None = None
     for step in steps:
         try:
@@ -56,7 +60,6 @@ def execute(
             error = failure
             break
     status = _status(run.artifacts, error)
-    folder = run.shelf.root / config.name
     facts = report.RunFacts(
         name=config.name,
         status=status,
@@ -69,8 +72,10 @@ def execute(
         error=str(error) if error else None,
         **_by_type(run.artifacts),
     )
+    reported = False
     try:
         report.write(facts, folder)
+        reported = True
     except OSError as failure:  # a full disk, say: the first error is the one that matters
         error = error or StageError("report", str(folder), failure)
         status = "failed"
@@ -80,6 +85,7 @@ def execute(
         artifacts=run.artifacts,
         stages=tuple(run.stages),
         error=error,
+        reported=reported,
     )
 
 
@@ -122,10 +128,25 @@ class _Run:
         except Exception as cause:
             self._tell(step, "failed", time.monotonic() - clock)
             folder = str(self.shelf.folder(step.name, step.key))
-            raise StageError(step.name, folder, cause) from cause
+            failure = StageError(step.name, folder, cause)
+            self.log.event("error", str(failure), traceback=traceback.format_exc())
+            raise failure from cause
+        if reused:
+            self._compare(step, manifest)
         took = f"reused {step.key}" if reused else f"done in {manifest.seconds:.1f} s"
         self.log.info(f"{step.name}: {took}", stage=step.name, key=step.key, reused=reused)
         self._tell(step, "reused" if reused else "done", manifest.seconds)
+
+    def _compare(self, step: plan.Step, manifest: store.Manifest) -> None:
+        """Warns when what is reused was made by other libraries: the report tells today's."""
+        now = machine.versions()
+        other = [
+            f"{name} {version} (now {now.get(name, 'unknown')})"
+            for name, version in manifest.versions.items()
+            if now.get(name) != version
+        ]
+        if other:
+            self.log.warning(f"{step.name}: reused, and was made with {', '.join(other)}")
 
     def _waiting(self, step: plan.Step) -> None:
         self.log.info(f"{step.name}: another run is making {step.key}; waiting for it")
@@ -159,6 +180,8 @@ class _Run:
             )
         finally:
             self.log.end_tasks()
+        if plan.identity(step.stage, self.config) != step.identity:
+            raise ValueError("the source changed while it was read; run the same command again")
         manifest = store.Manifest(
             format=store.FORMAT,
             stage=step.name,
@@ -169,6 +192,7 @@ class _Run:
             inputs={field: self.keys[maker] for field, maker in step.inputs.items()},
             identity=step.identity,
             versions=machine.versions(),
+            machine=machine.describe(),
             files=store.describe(folder),
             output=asdict(output) | {"uri": "."},
         )
@@ -179,7 +203,10 @@ class _Run:
 def _status(artifacts: dict[str, Any], error: StageError | None) -> Status:
     if error is not None:
         return "failed"
+    exported = [a for a in artifacts.values() if isinstance(a, Servable)]
     judged = [a for a in artifacts.values() if isinstance(a, EvalReport)]
+    if any(not servable.parity.passed for servable in exported):
+        return "refused"
     if not judged:
         return "partial"
     return "blessed" if judged[-1].verdict.blessed else "refused"

@@ -41,7 +41,7 @@ class Stage:
 
     @property
     def uses(self) -> frozenset[str]:
-        """Which of `seed` and `hardware` the result depends on."""
+        """Which of `seed`, `hardware` and `machine` the result depends on."""
         return getattr(self.module, "USES", frozenset())
 
     def check(self, config: Any, data_dir: Path) -> None:
@@ -94,10 +94,10 @@ def impossible(hardware: Any, sections: Mapping[str, Any]) -> list[str]:
             f"({preprocess.sequence_length}); received {too_long}; drop them"
         )
     model_preset, data_preset = getattr(train.model, "preset", None), preprocess.vocabulary.preset
-    if model_preset != data_preset:
+    if model_preset is not None and model_preset != data_preset:
         problems.append(
-            "train.model.preset: must be the same as preprocess.vocabulary.preset, for weights "
-            f"only fit their own vocabulary; received {model_preset!r} and {data_preset!r}; "
-            "set both to the same preset, or both to null"
+            "train.model.preset: must be the same as preprocess.vocabulary.preset, for its weights "
+            f"only fit its own vocabulary; received {model_preset!r} and {data_preset!r}; "
+            "set both to the same preset"
         )
     return problems

@@ -47,6 +47,7 @@ class Manifest:
     inputs: dict[str, str]  # field of Inputs -> key of the artifact
     identity: Any  # what the key was made from, for people
     versions: dict[str, str]  # libraries that made it
+    machine: dict[str, str]  # that it was made on
     files: tuple[StoredFile, ...]
     output: Any  # the contract record; its uri is "."
 
@@ -55,10 +56,16 @@ class Store:
     """The artifacts under one root folder."""
 
     def __init__(self, root: str | Path) -> None:
+        self.given = str(root)
         self.root = Path(root).absolute()
 
     def prepare(self) -> None:
         """Makes the root, and raises `ValueError` where nothing can be written."""
+        if "://" in self.given:
+            raise ValueError(
+                f"--root: must be a folder of this machine; received {self.given}; object stores "
+                "are not supported yet, mount the bucket"
+            )
         probe = self.root / f".probe-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -75,7 +82,7 @@ class Store:
         return self.root / stage / key
 
     def manifest(self, stage: str, key: str) -> Manifest | None:
-        """The manifest of a finished, undamaged artifact; else None."""
+        """The manifest of a finished artifact whose files have their sizes; else None."""
         folder = self.folder(stage, key)
         manifest = _read_manifest(folder / MANIFEST)
         if manifest is None or manifest.format != FORMAT:
@@ -123,7 +130,7 @@ class Store:
         return folder
 
     def commit(self, manifest: Manifest) -> None:
-        """Makes the artifact exist: everything flushed, then the manifest in one step."""
+        """Makes the artifact exist: its files flushed, then the manifest in one step."""
         folder = self.folder(manifest.stage, manifest.key)
         for file in manifest.files:
             _flush(folder / file.path)
@@ -168,7 +175,8 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with draft.open("w", encoding="utf-8") as handle:
+        # A text may hold half a surrogate pair, which UTF-8 has no bytes for.
+        with draft.open("w", encoding="utf-8", errors="backslashreplace") as handle:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())

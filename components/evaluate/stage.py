@@ -16,7 +16,10 @@ from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
 
 VERSION = 1
-USES = frozenset({"seed"})
+USES = frozenset({"seed", "machine"})
+
+PREDICT_BATCH_SIZE = 256
+"""Rows a call; no result depends on it."""
 
 MAX_LATENCY_ROWS = 1024
 """Different rows that the latency requests cycle through."""
@@ -27,7 +30,6 @@ class Config:
     """How the exported model is judged."""
 
     split: Literal["test", "validation"] = "test"
-    batch_size: int = 256  # of the predictions; no result depends on it
     bootstrap_samples: int = 1000
     num_mistakes: int = 20  # most confident wrong answers that the report shows
     linear_rows: int = 100_000  # train rows that the linear reference learns from
@@ -35,7 +37,7 @@ class Config:
     gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
-        least = {"batch_size": 1, "bootstrap_samples": 100, "num_mistakes": 0, "linear_rows": 1}
+        least = {"bootstrap_samples": 100, "num_mistakes": 0, "linear_rows": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(
@@ -116,7 +118,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
 def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
     """`ValueError` when the model cannot be judged on these shards."""
     predict.saved_model_dir(servable)
-    for name in ("label_names", "has_text_pair"):
+    for name in ("label_names", "has_text_pair", "tokenizer_fingerprint"):
         asked, offered = getattr(shards, name), getattr(servable, name)
         if asked != offered:
             raise ValueError(
@@ -153,7 +155,7 @@ def _predict(config: Config, inputs: Inputs, ctx: Context) -> predict.Prediction
         texts.windows(inputs.shards, config.split),
         num_examples=total,
         label_names=inputs.shards.label_names,
-        batch_size=config.batch_size,
+        batch_size=PREDICT_BATCH_SIZE,
         num_mistakes=config.num_mistakes,
         progress=lambda completed: ctx.log.progress("predict", completed, total),
     )

@@ -28,6 +28,7 @@ from ..vocabulary import load_vocabulary
 from . import progress, sources
 from .batching import batches
 from .facts import Plan, RejectsFile, ShardFacts, ShardTask, Spilled, add_spilled
+from .labels import MAX_LABELS, configured_labels
 from .planning import make_plan
 from .rejects import write_rejects
 from .results import Result, save_result
@@ -85,6 +86,8 @@ class SpillRows(beam.DoFn):
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        names = work.source.label_names
+        self._known = frozenset(configured_labels(names).ids if names else ())
 
     def setup(self) -> None:
         self._clean = _clean_function()
@@ -156,7 +159,9 @@ class SpillRows(beam.DoFn):
         spilled = SpilledRow(row.label, row.text, row.text_pair, cleaned, pair, row.file, row.row)
         self._sums.writer.add(split, key, spilled)
         counts = self._sums.label_counts.setdefault(split, Counter())
-        counts[row.label] += 1
+        # Of a column that is no label column, only as many cells as it takes to say so.
+        if row.label in counts or row.label in self._known or len(counts) <= MAX_LABELS:
+            counts[row.label] += 1
         return None
 
     def _cleaned(self, texts: list[str]) -> list[str]:

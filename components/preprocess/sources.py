@@ -15,7 +15,7 @@ from .places import identity, list_files
 from .rows import Reason, Reject, Row, row_of_strings
 from .source import SPLITS, TFDS, Format, InputFile, Source
 from .text_files import check_delimited, check_jsonl, no_rows, read_delimited, read_jsonl
-from .tfds_source import check_tfds, fetch_tfds, read_tfds, tfds_content_files
+from .tfds_source import check_tfds, fetch_tfds, read_tfds, tfds_content_files, to_be_fetched
 
 __all__ = [
     "SPLITS",
@@ -35,10 +35,14 @@ __all__ = [
 def check(source: Source, data_dir: Path) -> None:
     """Raise `ValueError` for whatever the names and the first rows of the files show.
 
-    Reads no more than the first row of each file; imports neither TensorFlow nor TFDS.
+    Reads no more than the first row of each file; imports neither TensorFlow nor TFDS. A TFDS data
+    set that a run would fetch first is passed over.
     """
     first: dict[tuple[Path, str], InputFile] = {}
     for split in SPLITS:
+        places = source.places(split)
+        if any(to_be_fetched(place, split, data_dir) for place in places):
+            continue
         for file in list_files(source, split, data_dir):
             other = first.setdefault(identity(file), file)
             if other.split != split:

@@ -14,7 +14,7 @@ from typing import Any
 from ..contracts import ReasonCount, ShardSet
 from ..example_spec import SPLITS
 from ..stage import Context, Log
-from ..vocabulary import fingerprint, load_vocabulary, save_vocabulary
+from ..vocabulary import TOKENIZER_VERSION, fingerprint, load_vocabulary, save_vocabulary
 from . import preset, sources
 from .progress import listening
 from .rejects import Rejected, check_share, gather_rejects
@@ -148,6 +148,7 @@ def identity(config: Config, data_dir: Path) -> object:
         del fields["source"][split]
     fields["cut"] = config.shares()  # the other shares have no effect
     fields["content"] = sources.digest(config.source, data_dir)
+    fields["tokenizer_version"] = TOKENIZER_VERSION
     if config.vocabulary.preset is not None:
         fields["vocabulary"] = {
             "lowercase": config.vocabulary.lowercase,

@@ -17,7 +17,7 @@ from typing import Any
 from ..stage import Log
 from .header import require_columns
 from .rows import Reject, Row, row_of_values
-from .source import InputFile, Source, TfdsPlace, parse_tfds
+from .source import TFDS, InputFile, Source, TfdsPlace, parse_tfds
 
 _INFO = "dataset_info.json"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -37,14 +37,22 @@ def tfds_file(place: str, split: str, data_dir: Path) -> InputFile:
     return InputFile(split=split, name=place, path=folder, format="tfds", tfds_split=wanted.split)
 
 
+def to_be_fetched(place: str, split: str, data_dir: Path) -> bool:
+    """Whether `place` names a TFDS data set that is not on this machine."""
+    if not place.startswith(TFDS):
+        return False
+    wanted = parse_tfds(place, field=f"preprocess.source.{split}")
+    return _find(wanted, place, split, data_dir) is None
+
+
 def fetch_tfds(place: str, split: str, data_dir: Path, log: Log) -> None:
     """Has TFDS download and prepare the data set in its own folder, unless it is there already.
 
     `ValueError` when TFDS knows no such data set or cannot have it.
     """
-    wanted = parse_tfds(place, field=f"preprocess.source.{split}")
-    if _find(wanted, place, split, data_dir) is not None:
+    if not to_be_fetched(place, split, data_dir):
         return
+    wanted = parse_tfds(place, field=f"preprocess.source.{split}")
     import tensorflow_datasets as tfds
 
     name = _builder_name(wanted)
@@ -93,6 +101,21 @@ def check_tfds(source: Source, input_file: InputFile) -> None:
         features = json.loads(features_file.read_text(encoding="utf-8"))
         found = features.get("featuresDict", {}).get("features", {})
         require_columns(source, input_file, sorted(found))
+    _check_label_names(source, input_file)
+
+
+def _check_label_names(source: Source, input_file: InputFile) -> None:
+    """`ValueError` when not one class of the data set is among the configured names."""
+    file = input_file.path / f"{source.label_column}.labels.txt"
+    if source.label_names is None or not file.is_file():
+        return
+    classes = [name for name in file.read_text(encoding="utf-8").split("\n") if name]
+    if not set(classes) & set(source.label_names):
+        raise ValueError(
+            "preprocess.source.label_names: must be the class names of the data set, "
+            f"{', '.join(classes[:20])}; received {', '.join(source.label_names[:20])}; "
+            f"correct them, or give null to take those of {input_file.name}"
+        )
 
 
 def tfds_content_files(input_file: InputFile) -> list[Path]:

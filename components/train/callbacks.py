@@ -158,7 +158,9 @@ class Recorder(keras.callbacks.Callback):
         self._log.progress("train", self._step, self._num_steps, note=note)
         if self._step % self._every == 0:
             rate = self._learning_rate(self._step - 1)
-            self._write({"step/loss": logs["cross_entropy"], "step/learning_rate": rate})
+            self._write(
+                {"step/mean_loss_of_epoch": logs["cross_entropy"], "step/learning_rate": rate}
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}

@@ -98,6 +98,8 @@ def _batches(rows: Any, lengths: Sequence[int], batch_size: int, has_text_pair: 
         length = lengths[0] if len(lengths) == 1 else width[bucket]
         features, labels = parse_examples(serialized, has_text_pair=has_text_pair, length=length)
         weights = tf.sequence_mask(num_rows, batch_size, dtype=tf.float32)
+        shape = [batch_size, lengths[0] if len(lengths) == 1 else None]
+        features = {name: tf.ensure_shape(value, shape) for name, value in features.items()}
         return features, labels, weights
 
     return chunks.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

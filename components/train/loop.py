@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ..contracts import ShardSet, TrainedModel
 from ..example_spec import PADDING_MASK
-from ..modeling import build
+from ..modeling import build, without_preset
 from ..stage import Lane, Log
 from . import buckets, callbacks, dataset, schedule
 from .optimizer import adamw
@@ -67,7 +67,10 @@ class Plan:
 def train(
     config: Config, shards: ShardSet, *, workdir: Path, seed: int, lane: Lane, log: Log
 ) -> TrainedModel:
-    """See `stage.run`. The same seed and number of replicas give the same weights on a CPU."""
+    """See `stage.run`. The same seed and number of replicas give the same weights on a CPU.
+
+    Dropout draws the same mask on every replica: Keras mirrors the state of its generators.
+    """
     # Whatever ran in this process before leaves no trace in names or random numbers.
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
@@ -103,7 +106,7 @@ def train(
     return TrainedModel(
         uri=str(workdir),
         weights_file=callbacks.WEIGHTS_FILE,
-        model=config.model,
+        model=without_preset(config.model, classifier),
         strategy=lane.strategy_name,
         num_replicas=lane.num_replicas,
         precision=lane.precision,

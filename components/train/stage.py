@@ -74,9 +74,9 @@ Output = TrainedModel
 def check(config: Config, data_dir: Path) -> None:
     """Raises `ValueError` for a preset folder that is not there. Names are left to KerasHub."""
     preset = getattr(config.model, "preset", None)
-    if preset is None or "://" in preset or Path(preset).is_dir():
+    if preset is None or "://" in preset or Path(preset).expanduser().is_dir():
         return
-    if os.sep in preset or preset.startswith("."):
+    if os.sep in preset or preset.startswith((".", "~")):
         raise ValueError(
             f"train.model.preset: must be a KerasHub name or an existing folder; received "
             f"{preset!r}; a folder is looked for from {Path.cwd()}"
@@ -87,8 +87,8 @@ def identity(config: Config, data_dir: Path) -> Any:
     """The config, with the content of a local preset in place of its path."""
     facts = asdict(config)
     preset = getattr(config.model, "preset", None)
-    if preset is not None and Path(preset).is_dir():
-        facts["model"]["preset"] = _digest(Path(preset))
+    if preset is not None and Path(preset).expanduser().is_dir():
+        facts["model"]["preset"] = _digest(Path(preset).expanduser())
     return facts
 
 
@@ -106,6 +106,12 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
             f"train.global_batch_size: must be a multiple of {lane.num_replicas}, the replicas of "
             f"{lane.description}; received {config.global_batch_size}; e.g. "
             f"{lane.num_replicas * max(1, config.global_batch_size // lane.num_replicas)}"
+        )
+    if lane.strategy_name == "tpu" and config.buckets:
+        raise ValueError(
+            "train.buckets: must be [] on a TPU, where a step of several widths would have shapes "
+            f"that are not static; received {list(config.buckets)}; all rows are then padded to "
+            "preprocess.sequence_length"
         )
     for name in ("train", "validation"):
         if inputs.shards.split(name).num_examples == 0:

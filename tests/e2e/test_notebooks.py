@@ -26,11 +26,12 @@ def test_quickstart_runs(finished: Shrunk, checkout: Path) -> None:
     notebook = nbformat.read(checkout / "notebooks" / "quickstart.ipynb", as_version=4)
     parameters = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     parameters[0].source = (
-        f"CONFIG = {str(finished.config_file)!r}\n"
+        f"{parameters[0].source.splitlines()[0]}\n"  # the shipped path to the config
         f"ROOT = {str(finished.root)!r}\n"
         f"OVERRIDES = {list(SHRUNK)!r}\n"
     )
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": checkout}}).execute()
+    where = {"metadata": {"path": checkout / "notebooks"}}
+    NotebookClient(notebook, timeout=240, resources=where).execute()
     outputs = [out for c in notebook.cells if c.cell_type == "code" for out in c.outputs]
     text = "".join(str(out.get("text", "")) + str(out.get("data", {})) for out in outputs)
     assert "blessed" in text

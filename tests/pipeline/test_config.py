@@ -158,3 +158,38 @@ def test_check_finds_a_missing_source_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"preprocess\.source\.train") as caught:
         config.check(loaded)
     assert "nothing.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: &a [*a]\n",
+        "x: !!int abc\n",
+        "x: !!timestamp abc\n",
+        "x: !!bool abc\n",
+        "x: " + "[" * 3000 + "\n",
+        "seed: " + "9" * 5000 + "\n",
+    ],
+    ids=["alias of itself", "int", "timestamp", "bool", "deep", "long"],
+)
+def test_odd_yaml_is_an_error_and_no_crash(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        config.load(path)
+
+
+@pytest.mark.parametrize("value", ["010", "1:30", "2026-01-01"])
+def test_number_that_is_none_in_yaml_1_2_is_text(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"train\.epochs.*integer"):
+        config.load(DEMO, [f"train.epochs={value}"])
+
+
+def test_bucket_of_an_object_store_is_refused() -> None:
+    with pytest.raises(ConfigError, match="data_dir"):
+        config.load(DEMO, ["data_dir=gs://bucket/x"])
+
+
+def test_vocabulary_of_a_preset_may_serve_another_model() -> None:
+    overrides = ["preprocess.vocabulary.preset=p", "train.model={type: gru}"]
+    assert config.load(DEMO, overrides).sections["train"].model.type == "gru"

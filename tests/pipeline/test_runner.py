@@ -1,0 +1,91 @@
+"""What the runner sees to besides running: changed sources, older libraries, the status."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from tpuline.components.contracts import Parity, Servable
+from tpuline.pipeline import api, config, plan, runner, store
+from tpuline.pipeline.hardware.config import HardwareConfig
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware
+from tpuline.pipeline.runlog import RunLog
+
+HARDWARE = ConfiguredHardware(HardwareConfig(strategy="cpu"))
+
+
+def rows(number: int) -> str:
+    """A small CSV of two labels."""
+    lines = [f"the {i} item is {'fine' if i % 2 else 'bad'} today,{i % 2}" for i in range(number)]
+    return "text,label\n" + "\n".join(lines) + "\n"
+
+
+def load(folder: Path) -> config.RunConfig:
+    """A config for `rows.csv` in `folder`."""
+    data = {
+        "name": "small",
+        "data_dir": str(folder),
+        "preprocess": {"source": {"train": "rows.csv"}},
+    }
+    return config.parse(data, ["preprocess.vocabulary.size=200"])
+
+
+def execute(loaded: config.RunConfig, steps: tuple[plan.Step, ...], root: Path) -> runner.RunResult:
+    """Runs the steps with their events in a file."""
+    with RunLog(quiet=True, events=root / "events.jsonl") as log:
+        return runner.execute(loaded, steps, root=root, log=log, hardware=HARDWARE)
+
+
+def test_source_that_changes_while_it_is_read_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(rows(300))
+    loaded = load(tmp_path)
+    steps = plan.make(loaded, until="preprocess")
+    (tmp_path / "rows.csv").write_text(rows(200))
+    result = execute(loaded, steps, tmp_path / "runs")
+    assert result.status == "failed"
+    assert "changed while it was read" in str(result.error)
+    assert store.Store(tmp_path / "runs").manifest("preprocess", steps[0].key) is None
+    events = (tmp_path / "runs" / "events.jsonl").read_text().splitlines()
+    errors = [event for event in map(json.loads, events) if event["kind"] == "error"]
+    assert "Traceback" in errors[0]["traceback"]
+
+
+def test_reuse_says_when_other_libraries_made_the_artifact(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(rows(300))
+    loaded = load(tmp_path)
+    steps = plan.make(loaded, until="preprocess")
+    root = tmp_path / "runs"
+    execute(loaded, steps, root)
+    shelf = store.Store(root)
+    manifest = shelf.manifest("preprocess", steps[0].key)
+    assert manifest is not None
+    older = dataclasses.replace(manifest, versions=manifest.versions | {"tensorflow": "2.0.0"})
+    shelf.commit(older)
+    result = execute(loaded, steps, root)
+    assert result.stages[0].reused
+    warnings = api.read_report(result.folder)["warnings"]
+    assert len(warnings) == 1 and "tensorflow 2.0.0" in warnings[0]
+
+
+@pytest.mark.parametrize(("passed", "status"), [(True, "partial"), (False, "refused")])
+def test_failed_parity_is_refused_even_where_nothing_is_evaluated(
+    passed: bool, status: str
+) -> None:
+    parity = Parity(
+        passed=passed, num_texts=256, token_mismatches=0, max_abs_diff=0.1, tolerance=1e-5
+    )
+    servable = Servable(
+        uri="x",
+        saved_model_dir="m/1",
+        version=1,
+        size_bytes=1,
+        label_names=("a", "b"),
+        has_text_pair=False,
+        sequence_length=8,
+        tokenizer_fingerprint="f",
+        parity=parity,
+    )
+    assert runner._status({"export": servable}, None) == status
