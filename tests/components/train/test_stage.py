@@ -101,7 +101,7 @@ def test_tensorboard_shows_every_epoch(done: Done) -> None:
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
         assert seen[f"epoch/{name}"] == steps
     assert seen["epoch/examples_per_s"] == steps
-    assert seen["step/loss"] == list(range(1, done.trained.num_steps + 1))
+    assert seen["step/mean_loss_of_epoch"] == list(range(1, done.trained.num_steps + 1))
 
 
 def test_progress_ends_with_all_steps_done(done: Done) -> None:
