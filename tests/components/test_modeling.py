@@ -9,7 +9,14 @@ import keras
 import numpy as np
 import pytest
 
-from tpuline.components.modeling import BagSpec, BertSpec, GruSpec, ModelSpec, build
+from tpuline.components.modeling import (
+    BagSpec,
+    BertSpec,
+    GruSpec,
+    ModelSpec,
+    build,
+    without_preset,
+)
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -135,6 +142,20 @@ def test_preset_brings_its_weights(preset: str) -> None:
     original = keras_hub.models.BertBackbone.from_preset(preset)
     for mine, theirs in zip(model.get_layer("backbone").weights, original.weights, strict=True):
         assert np.array_equal(mine.numpy(), theirs.numpy())
+
+
+def test_model_of_a_preset_is_rebuilt_without_it(preset: str, tmp_path: Path) -> None:
+    model = made(BertSpec(preset=preset), sequence_length=12)
+    spec = without_preset(BertSpec(preset=preset), model)
+    assert isinstance(spec, BertSpec) and spec.preset is None
+    model.save_weights(tmp_path / "m.weights.h5")
+    again = made(spec, sequence_length=12)
+    again.load_weights(tmp_path / "m.weights.h5")
+    inputs = {
+        "token_ids": np.array([[2, 7, 9, 3]], np.int32),
+        "padding_mask": np.ones((1, 4), np.int32),
+    }
+    np.testing.assert_array_equal(model(inputs), again(inputs))
 
 
 def test_preset_that_is_too_short_is_refused(preset: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,34 @@ SHIPPED = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"
 DEMO = next(path for path in SHIPPED if path.name == "demo.yaml")
 
 
+MEASURED = re.compile(
+    r"measured \d{4}-\d\d-\d\d on .*"
+    r"accuracy (?P<accuracy>0\.\d{3}) \[0\.\d{3}, 0\.\d{3}\].*"
+    r"linear reference 0\.\d{3}.*whole run \d+ s"
+)
+NOT_MEASURED = "not yet measured on this hardware"
+
+
+def lab_note(path: Path) -> str:
+    """The comment at the head of a config, on one line."""
+    lines = path.read_text().split("\n\n")[0].splitlines()
+    return " ".join(line.removeprefix("#").strip() for line in lines)
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_config_loads_and_starts_with_a_lab_note(path: Path) -> None:
-    loaded = config.load(path)
-    assert loaded.name == path.stem
-    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    assert any("tpuline run" in line for line in header)
-    note = " ".join(header)
-    assert "not yet measured on this hardware" in note or "measured" in note.lower()
+    assert config.load(path).name == path.stem
+    note = lab_note(path)
+    assert f"tpuline run configs/{path.name}" in note
+    assert NOT_MEASURED in note or MEASURED.search(note), note
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_readme_gives_the_accuracy_of_the_lab_note(path: Path) -> None:
+    readme = (path.parents[1] / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in readme.splitlines() if line.startswith(f"| `configs/{path.name}`"))
+    found = MEASURED.search(lab_note(path))
+    assert (found["accuracy"] if found else "not yet measured") in row
 
 
 def test_resolved_config_reads_back_as_itself() -> None:
