@@ -27,7 +27,7 @@ lint: $(READY) ## format, lint and types only
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 found; set one: make run PYTHON=/path/to/python3" >&2; exit 2; }
-	@echo "Setting up $(VENV) with $(PYTHON): about 2 GB, a few minutes, once."
+	@echo "Setting up $(VENV) with $(PYTHON): about 3 GB, a few minutes, once."
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

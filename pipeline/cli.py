@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 DONE, FAILED, BAD_USAGE, REFUSED = 0, 1, 2, 3
-EXIT_CODES = "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the gates said no"
+EXIT_CODES = (
+    "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the gates said no, "
+    "130 interrupted"
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,10 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     command = {"run": _run, "check": _check, "plan": _plan, "show": _show}[args.command]
     try:
-        return command(args)
+        code = command(args)
+        sys.stdout.flush()
+        return code
     except ConfigError as error:
         print(f"tpuline: {error}", file=sys.stderr)
         return BAD_USAGE
+    except BrokenPipeError:  # the reader of a pipe has seen enough: `tpuline show RUN | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except KeyboardInterrupt:
         print("tpuline: interrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -41,7 +41,8 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
     lines = [f"{document['name']}: {headline(document)}"]
     verdict = document["verdict"]
     if verdict and not verdict["blessed"]:
-        lines += [f"  - {reason}" for reason in verdict["reasons"]]
+        num_missed = sum(not gate["passed"] for gate in verdict["gates"])
+        lines += [f"  - {reason}" for reason in verdict["reasons"][:num_missed]]  # failures first
     if document["error"]:
         lines += [f"  {line}" for line in document["error"].splitlines()]
     rows = [

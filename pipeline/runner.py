@@ -133,6 +133,8 @@ class _Run:
             raise failure from cause
         if reused:
             self._compare(step, manifest)
+            for warning in manifest.warnings:
+                self.log.warning(warning)
         took = f"reused {step.key}" if reused else f"done in {manifest.seconds:.1f} s"
         self.log.info(f"{step.name}: {took}", stage=step.name, key=step.key, reused=reused)
         self._tell(step, "reused" if reused else "done", manifest.seconds)
@@ -164,7 +166,7 @@ class _Run:
     def _make(self, step: plan.Step) -> store.Manifest:
         """Runs one stage in an empty folder and commits what it leaves there."""
         self.log.info(f"{step.name}: running {step.key}", stage=step.name, key=step.key)
-        clock = time.monotonic()
+        clock, num_warnings = time.monotonic(), len(self.log.warnings)
         folder = self.shelf.clear(step.name, step.key)
         inputs = {field: self.artifacts[maker] for field, maker in step.inputs.items()}
         ctx = Context(
@@ -193,6 +195,7 @@ class _Run:
             identity=step.identity,
             versions=machine.versions(),
             machine=machine.describe(),
+            warnings=tuple(self.log.warnings[num_warnings:]),
             files=store.describe(folder),
             output=asdict(output) | {"uri": "."},
         )

@@ -48,6 +48,7 @@ class Manifest:
     identity: Any  # what the key was made from, for people
     versions: dict[str, str]  # libraries that made it
     machine: dict[str, str]  # that it was made on
+    warnings: tuple[str, ...]  # of the stage: they hold for whoever reuses it, too
     files: tuple[StoredFile, ...]
     output: Any  # the contract record; its uri is "."
 

@@ -5,7 +5,7 @@ Nothing but the SavedModel answers: what is measured here is what will be served
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from ..contracts import EvalReport, LatencyProfile, Servable, ShardSet
@@ -95,6 +95,16 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         size_mb=servable.size_bytes / 1e6,
     )
     results = judge(config.gates, measured, servable.parity)
+    if accuracy.high < linear:
+        ctx.log.warning(
+            f"the linear reference is better: {linear:.3f} against {accuracy.value:.3f} "
+            f"(at most {accuracy.high:.3f}); it learnt from the same rows in seconds"
+        )
+    if not any(value is not None for value in asdict(config.gates).values()):
+        ctx.log.warning(
+            "no quality gate is set, so only parity was judged: evaluate.gates says what a model "
+            "must reach, e.g. min_accuracy"
+        )
     return EvalReport(
         uri=str(ctx.workdir),
         split=config.split,

@@ -52,6 +52,11 @@ def _matches(place: str, split: str, data_dir: Path) -> list[Path]:
     if exact.is_file():
         return [exact]
     field = f"preprocess.source.{split}"
+    if not data_dir.is_dir():
+        raise ValueError(
+            f"data_dir: must be an existing folder, taken from the working folder; received "
+            f"{str(data_dir)!r} in {Path.cwd()}; set it to where {place!r} is"
+        )
     if exact.is_dir():
         raise ValueError(
             f"{field}: must name files; received the folder {exact}; write "

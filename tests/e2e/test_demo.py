@@ -116,6 +116,25 @@ def test_show_prints_the_verdict(finished: Shrunk) -> None:
     assert "blessed" in done.stdout.lower()
 
 
+def test_pipe_that_is_closed_early_is_no_crash(finished: Shrunk) -> None:
+    command = f"{sys.executable} -m tpuline.pipeline.cli show {finished.root / 'demo'} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "demo: Blessed" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_report_warns_where_nothing_was_asked_and_the_linear_reference_is_better(
+    finished: Shrunk,
+) -> None:
+    config = finished.load("name=ungated", "evaluate.gates={}")
+    for reused in (False, True):
+        result = api.run(config, root=finished.root)
+        assert result.stages[-1].reused is reused
+        warnings = " ".join(api.read_report(result.folder)["warnings"])
+        assert "no quality gate is set" in warnings
+        assert "the linear reference is better" in warnings
+
+
 def test_damaged_artifact_is_made_again(finished: Shrunk) -> None:
     config = finished.load("name=mend", "preprocess.source.max_rows_per_file=1400")
     made = api.run(config, root=finished.root, until="preprocess")

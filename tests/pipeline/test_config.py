@@ -214,3 +214,9 @@ def test_bucket_of_an_object_store_is_refused() -> None:
 def test_vocabulary_of_a_preset_may_serve_another_model() -> None:
     overrides = ["preprocess.vocabulary.preset=p", "train.model={type: gru}"]
     assert config.load(DEMO, overrides).sections["train"].model.type == "gru"
+
+
+def test_data_folder_that_is_not_there_is_named() -> None:
+    loaded = config.load(DEMO, ["data_dir=nowhere", "preprocess.source.train=rows.csv"])
+    with pytest.raises(ConfigError, match=r"data_dir: must be an existing folder.*'nowhere'"):
+        config.check(loaded)

@@ -29,6 +29,7 @@ def commit(shelf: store.Store, key: str = "k1", text: str = "data") -> store.Man
             identity={"config": {"a": 1}},
             versions={},
             machine={},
+            warnings=("a warning",),
             files=store.describe(folder),
             output=asdict(Interval(value=0.5, low=0.4, high=0.6)),
         )

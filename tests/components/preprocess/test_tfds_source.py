@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tpuline.components.preprocess.sources import Row, Source, check, digest, list_files
+from tpuline.components.preprocess.sources import Row, Source, check, digest, fetch, list_files
+from tpuline.pipeline.runlog import RunLog
 
 from .source_files import faults, read_all, texts, written
 
@@ -131,8 +132,6 @@ def test_folder_of_tfds_is_looked_in_second(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"train": "tfds:long_reviews[train]"}, r"neither in .*download_and_prepare\(\)"),
-        ({"train": "tfds:short_reviews:9.9.9[train]"}, "must be a prepared TFDS data set"),
         ({"train": PLACE.replace("train", "test")}, "split must be one of train, unlabeled"),
         ({"text_column": "sentense"}, "did you mean 'sentence'"),
     ],
@@ -144,6 +143,32 @@ def test_check_refuses(
     config = {"train": PLACE, "text_column": "sentence"} | wrong
     with pytest.raises(ValueError, match=words):
         check(Source(**config), prepared)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["tfds:long_reviews[train]", "tfds:short_reviews:9.9.9[train]"])
+def test_data_set_that_a_run_would_fetch_passes_the_check_and_has_no_digest(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", "/nowhere")
+    source = Source(train=place, text_column="sentence")
+    check(source, prepared)
+    with pytest.raises(ValueError, match=r"neither in .*download_and_prepare\(\)"):
+        digest(source, prepared)
+
+
+def test_data_set_that_tfds_does_not_know_cannot_be_fetched(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    source = Source(train="tfds:no_such_reviews_at_all[train]")
+    with pytest.raises(ValueError, match=r"preprocess\.source\.train: TFDS must be able to"):
+        fetch(source, prepared, RunLog(quiet=True))
+
+
+def test_class_names_that_the_config_does_not_know_are_refused(prepared: Path) -> None:
+    source = Source(train=PLACE, text_column="sentence", label_names=("bad", "good"))
+    with pytest.raises(ValueError, match=r"label_names.*negative, positive; received bad, good"):
+        check(source, prepared)
 
 
 def test_check_and_digest_import_no_library(prepared: Path) -> None:
