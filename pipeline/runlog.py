@@ -102,7 +102,7 @@ class RunLog:
         self._tasks.clear()
         self._last_line.clear()
 
-    def library(self, record: logging.LogRecord) -> None:
+    def from_library(self, record: logging.LogRecord) -> None:
         """What a library logs: warnings into the event file, errors before people, too."""
         message = f"{record.name}: {record.getMessage()}"
         self.event("library", message, level=record.levelname)
@@ -129,4 +129,4 @@ class _LibraryLog(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.library(record)
+        self._log.from_library(record)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from ..contracts import EvalReport, LatencyProfile, Servable, ShardSet
-from ..stage import Context
+from ..contracts import EvalReport, Interval, LatencyProfile, Servable, ShardSet
+from ..stage import Context, Log
 from . import baseline, metrics, predict, texts
 from .gates import Gates, Measured, judge, unmeasurable, verdict
 from .latency import Latency
@@ -95,16 +95,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         size_mb=servable.size_bytes / 1e6,
     )
     results = judge(config.gates, measured, servable.parity)
-    if accuracy.high < linear:
-        ctx.log.warning(
-            f"the linear reference is better: {linear:.3f} against {accuracy.value:.3f} "
-            f"(at most {accuracy.high:.3f}); it learnt from the same rows in seconds"
-        )
-    if not any(value is not None for value in asdict(config.gates).values()):
-        ctx.log.warning(
-            "no quality gate is set, so only parity was judged: evaluate.gates says what a model "
-            "must reach, e.g. min_accuracy"
-        )
+    _warn(config, accuracy, linear, ctx.log)
     return EvalReport(
         uri=str(ctx.workdir),
         split=config.split,
@@ -123,6 +114,20 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         gates=results,
         verdict=verdict(results),
     )
+
+
+def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
+    """What no gate looks at and a reader of the verdict must know."""
+    if accuracy.high < linear:
+        log.warning(
+            f"the linear reference is better: {linear:.3f} against {accuracy.value:.3f} "
+            f"(at most {accuracy.high:.3f}); it learnt from the same rows in seconds"
+        )
+    if not any(value is not None for value in asdict(config.gates).values()):
+        log.warning(
+            "no quality gate is set, so only parity was judged: evaluate.gates says what a model "
+            "must reach, e.g. min_accuracy"
+        )
 
 
 def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
