@@ -1,9 +1,9 @@
 """What notebooks and tests call: load, check, plan, run, open_artifact.
 
-from tpuline.pipeline import api
-config = api.load("configs/demo.yaml", overrides=["train.epochs=2"])
-result = api.run(config, root="runs")
-print(result.status, result.report_html)
+>>> from tpuline.pipeline import api
+>>> config = api.load("configs/demo.yaml", overrides=["train.epochs=2"])
+>>> result = api.run(config, root="runs")
+>>> print(result.status, result.report_html)
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ __all__ = [
     "load",
     "open_artifact",
     "plan",
+    "read_report",
     "run",
 ]
 

@@ -89,3 +89,24 @@ def test_failed_parity_is_refused_even_where_nothing_is_evaluated(
         parity=parity,
     )
     assert runner._status({"export": servable}, None) == status
+
+
+def test_run_that_is_interrupted_leaves_no_older_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").write_text(rows(300))
+    loaded = load(tmp_path)
+    steps = plan.make(loaded, until="preprocess")
+    root = tmp_path / "runs"
+    first = execute(loaded, steps, root)
+    assert first.report_html.exists()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store.Store, "read", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        execute(loaded, steps, root)
+    assert not first.report_html.exists()
+    with pytest.raises(ValueError, match="a run that ended"):
+        api.read_report(first.folder)

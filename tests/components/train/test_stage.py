@@ -120,6 +120,21 @@ def test_throughput_counts_real_rows_and_tokens(done: Done) -> None:
     )
 
 
+def test_speed_sums_over_replicas_and_leaves_the_first_step_of_a_width_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tpuline.components.train import callbacks
+
+    clock = iter([0.0, 10.0, 12.0, 20.0])  # seconds: begin, then the end of each step
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    speed = callbacks.Speedometer(2)
+    speed.on_epoch_begin(0)
+    for width in (32, 32, 64):  # the first and the last compile
+        speed.on_train_batch_end(0, {"width": width, "examples": 8.0, "tokens": 100.0})
+    assert speed.examples_per_s == 2 * 8.0 / 2.0
+    assert speed.tokens_per_s == 2 * 100.0 / 2.0
+
+
 def test_buckets_do_not_change_what_is_measured(done: Done, tmp_path: Path) -> None:
     still = {"learning_rate": 1e-30, "warmup_share": 0.0, "epochs": 1}
     (tmp_path / "wide").mkdir()
