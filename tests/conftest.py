@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.gcs import gcs_emulator, gcs_server  # noqa: F401
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
