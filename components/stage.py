@@ -75,7 +75,12 @@ class Context:
     """What a stage gets besides its config and inputs."""
 
     workdir: Path  # empty, the stage's own; becomes the artifact when the stage returns
+    shared: str = ""  # where workers on other machines leave files of the artifact; else workdir
     data_dir: Path  # where relative source paths start
     seed: int
     hardware: Hardware
     log: Log
+
+    def __post_init__(self) -> None:
+        if not self.shared:
+            object.__setattr__(self, "shared", str(self.workdir))
