@@ -1,7 +1,7 @@
 """Raw strings -> token ids, as TensorFlow ops: preprocessing and the SavedModel run the same ones.
 
-BERT's normalizer and WordPiece (the linear-time algorithm of Song et al. 2021,
-https://arxiv.org/abs/2012.15524) from tensorflow-text, called on batches.
+What all tokenizers share, and WordPiece: BERT's normalizer and the linear-time algorithm of
+Song et al. 2021 (https://arxiv.org/abs/2012.15524) from tensorflow-text, called on batches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from .example_spec import END_TOKEN, START_TOKEN, UNKNOWN_TOKEN
+from .example_spec import UNKNOWN_TOKEN
+from .vocabulary import SpecialIds, find_special_ids
 
 _ELEMENTS = (
     "a abbr b big blockquote body br center cite code dd del div dl dt em font h[1-6] head hr html "
@@ -61,29 +62,23 @@ def clean(texts: tf.Tensor) -> tf.Tensor:
     return tf.strings.strip(texts)
 
 
-class GraphTokenizer(tf.Module):
-    """Cleans and tokenises batches of strings; all ops, so that it can be saved with a model."""
+class TextTokenizer(tf.Module):
+    """Cleans and tokenises batches of strings. What a piece is, is up to `pieces`."""
+
+    in_graph = True
+    """Whether it is all ops, so that it can be saved with a model."""
 
     def __init__(
-        self,
-        vocabulary: Sequence[str],
-        *,
-        lowercase: bool,
-        sequence_length: int,
-        has_text_pair: bool,
+        self, special_ids: SpecialIds, *, sequence_length: int, has_text_pair: bool
     ) -> None:
-        super().__init__(name="graph_tokenizer")
+        super().__init__(name="tokenizer")
+        self.special_ids = special_ids
         self.sequence_length = sequence_length
         self.has_text_pair = has_text_pair
-        self._start = vocabulary.index(START_TOKEN)
-        self._end = vocabulary.index(END_TOKEN)
-        self._normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lowercase)
-        self._wordpiece = tf_text.FastWordpieceTokenizer(
-            list(vocabulary),
-            token_out_type=tf.int32,
-            unknown_token=UNKNOWN_TOKEN,
-            support_detokenization=False,
-        )
+
+    def pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Cleaned strings `(B,)` -> ids int32 `(B, None)`, all of them and no special ones."""
+        raise NotImplementedError
 
     def clean(self, texts: tf.Tensor) -> tf.Tensor:
         """See the function `clean`."""
@@ -93,24 +88,24 @@ class GraphTokenizer(tf.Module):
         """Cleaned strings `(B,)` -> `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`.
 
         Rows have at most `sequence_length` tokens. Of a pair the longer text is cut first, so a
-        short one stays whole.
+        short one stays whole. There is no [CLS] where the vocabulary has none.
         """
         assert (text_pairs is not None) == self.has_text_pair
-        first = self._pieces(texts)
+        num_starts = 0 if self.special_ids.start is None else 1
+        first = self.pieces(texts)
         if text_pairs is None:
-            kept = first[:, : self.sequence_length - 2]
-            token_ids = self._join(first.nrows(out_type=tf.int32), kept)
-            truncated = first.row_lengths() > self.sequence_length - 2
-            return TokenRows(token_ids, tf.zeros_like(token_ids), truncated)
-        second = self._pieces(text_pairs)
-        room = self.sequence_length - 3
+            room = self.sequence_length - num_starts - 1
+            token_ids = self._join(first.nrows(out_type=tf.int32), first[:, :room])
+            return TokenRows(token_ids, tf.zeros_like(token_ids), first.row_lengths() > room)
+        second = self.pieces(text_pairs)
+        room = self.sequence_length - num_starts - 2
         lengths_a, lengths_b = first.row_lengths(), second.row_lengths()
         kept_a = tf.minimum(lengths_a, tf.maximum(room - lengths_b, room - room // 2))
         kept_b = tf.minimum(lengths_b, room - kept_a)
         first, second = _head(first, kept_a), _head(second, kept_b)
         token_ids = self._join(first.nrows(out_type=tf.int32), first, second)
         positions = tf.ragged.range(token_ids.row_lengths())
-        in_pair = positions.values >= tf.repeat(kept_a + 2, token_ids.row_lengths())
+        in_pair = positions.values >= tf.repeat(kept_a + num_starts + 1, token_ids.row_lengths())
         return TokenRows(
             token_ids,
             token_ids.with_values(tf.cast(in_pair, tf.int32)),
@@ -121,13 +116,42 @@ class GraphTokenizer(tf.Module):
         """Raw strings `(B,)`: `clean`, then `tokenize`."""
         return self.tokenize(clean(texts), None if text_pairs is None else clean(text_pairs))
 
-    def _pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
+    def _join(self, num_rows: tf.Tensor, *texts: tf.RaggedTensor) -> tf.RaggedTensor:
+        special = self.special_ids
+        start = [] if special.start is None else [tf.fill([num_rows, 1], special.start)]
+        end = tf.fill([num_rows, 1], special.end)
+        return tf.concat([*start, *(part for text in texts for part in (text, end))], axis=1)
+
+
+class WordpieceTokenizer(TextTokenizer):
+    """BERT's: words, and their pieces where a word is not in the vocabulary."""
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        *,
+        lowercase: bool,
+        sequence_length: int,
+        has_text_pair: bool,
+    ) -> None:
+        super().__init__(
+            find_special_ids((token, i) for i, token in enumerate(vocabulary)),
+            sequence_length=sequence_length,
+            has_text_pair=has_text_pair,
+        )
+        self._normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lowercase)
+        self._wordpiece = tf_text.FastWordpieceTokenizer(
+            list(vocabulary),
+            token_out_type=tf.int32,
+            unknown_token=UNKNOWN_TOKEN,
+            support_detokenization=False,
+        )
+
+    def pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
         return self._wordpiece.tokenize(self._normalizer.normalize(texts))
 
-    def _join(self, num_rows: tf.Tensor, *texts: tf.RaggedTensor) -> tf.RaggedTensor:
-        start, end = (tf.fill([num_rows, 1], token) for token in (self._start, self._end))
-        parts = [part for text in texts for part in (text, end)]
-        return tf.concat([start, *parts], axis=1)
+
+GraphTokenizer = WordpieceTokenizer  # its name where `tokenizers.load` is not called yet
 
 
 def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:

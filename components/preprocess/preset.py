@@ -1,17 +1,19 @@
-"""The vocabulary of a pretrained BERT: a local KerasHub or Hugging Face folder, or a KerasHub name.
+"""The tokenizer of a pretrained model: a local KerasHub or Hugging Face folder, or a KerasHub name.
 
-A folder is read without Keras; a name is downloaded by KerasHub.
+A folder is read without Keras; a name, of a BERT, is downloaded by KerasHub. What is in the folders
+of models with SentencePiece or byte pairs, see `preset_subwords`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
+from .. import files
 from ..example_spec import END_TOKEN, PAD_TOKEN, START_TOKEN, UNKNOWN_TOKEN
-from ..vocabulary import load_vocabulary
+from ..vocabulary import TokenizerType, load_vocabulary, save_vocabulary
+from . import preset_subwords
+from .preset_subwords import read_json
 
 _VOCABULARY_FILES = ("assets/tokenizer/vocabulary.txt", "vocab.txt")
 _FIELD = "preprocess.vocabulary.preset"
@@ -22,9 +24,11 @@ def is_folder(preset: str) -> bool:
     return Path(preset).expanduser().is_dir()
 
 
-def check(preset: str, *, lowercase: bool) -> None:
-    """`ValueError` when a folder does not hold a WordPiece vocabulary that fits."""
-    if is_folder(preset):
+def check(preset: str, *, lowercase: bool, kind: TokenizerType = "wordpiece") -> None:
+    """`ValueError` when a folder or file does not hold a tokenizer of this kind that fits."""
+    if kind != "wordpiece":
+        preset_subwords.read(kind, preset, lowercase=lowercase)
+    elif is_folder(preset):
         load(preset, lowercase=lowercase)
     elif preset.startswith((".", "/", "~")):
         raise ValueError(
@@ -33,15 +37,25 @@ def check(preset: str, *, lowercase: bool) -> None:
         )
 
 
-def digest(preset: str) -> str:
-    """What stands for the preset in a cache key: the content of a folder's vocabulary, or a name.
+def digest(preset: str, *, kind: TokenizerType = "wordpiece") -> str:
+    """What stands for the preset in a cache key: the content of its tokenizer, or a name.
 
     KerasHub's names without a version are taken for what they are today.
     """
+    if kind != "wordpiece":
+        return hashlib.sha256(preset_subwords.read(kind, preset, lowercase=None)).hexdigest()
     if not is_folder(preset):
         return preset
     tokens = _read_folder(Path(preset).expanduser())
     return hashlib.sha256("\n".join(tokens).encode()).hexdigest()
+
+
+def save_file(preset: str, path: str, *, lowercase: bool, kind: TokenizerType) -> None:
+    """Writes what `tokenizers.load` reads; `ValueError` as of `check`."""
+    if kind == "wordpiece":
+        save_vocabulary(load(preset, lowercase=lowercase), path)
+    else:
+        files.write_bytes(path, preset_subwords.read(kind, preset, lowercase=lowercase))
 
 
 def load(preset: str, *, lowercase: bool) -> tuple[str, ...]:
@@ -58,11 +72,7 @@ def load(preset: str, *, lowercase: bool) -> tuple[str, ...]:
             f"received {preset!r}, which starts with {tokens[:1]} and lacks "
             f"{sorted(missing) or 'nothing'}; choose a BERT preset"
         )
-    if lower is not None and lower != lowercase:
-        raise ValueError(
-            f"preprocess.vocabulary.lowercase: must be {lower} as {preset!r} was trained; "
-            f"received {lowercase}; set it to {str(lower).lower()}"
-        )
+    preset_subwords.check_case(preset, lower, lowercase)
     return tokens
 
 
@@ -70,7 +80,7 @@ def _read_folder(folder: Path) -> tuple[str, ...]:
     for name in _VOCABULARY_FILES:
         if (folder / name).is_file():
             return load_vocabulary(folder / name)
-    ids = _json(folder / "tokenizer.json").get("model", {}).get("vocab")
+    ids = read_json(folder / "tokenizer.json").get("model", {}).get("vocab")
     if isinstance(ids, dict) and sorted(ids.values()) == list(range(len(ids))):
         return tuple(sorted(ids, key=ids.__getitem__))
     raise ValueError(
@@ -82,18 +92,11 @@ def _read_folder(folder: Path) -> tuple[str, ...]:
 def _read_lowercase(folder: Path) -> bool | None:
     """What the folder says about case; None when it says nothing."""
     said = (
-        _json(folder / "tokenizer.json").get("config", {}).get("lowercase"),  # KerasHub
-        _json(folder / "tokenizer_config.json").get("do_lower_case"),  # Hugging Face
-        (_json(folder / "tokenizer.json").get("normalizer") or {}).get("lowercase"),
+        read_json(folder / "tokenizer.json").get("config", {}).get("lowercase"),  # KerasHub
+        read_json(folder / "tokenizer_config.json").get("do_lower_case"),  # Hugging Face
+        (read_json(folder / "tokenizer.json").get("normalizer") or {}).get("lowercase"),
     )
     return next((lower for lower in said if isinstance(lower, bool)), None)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}
 
 
 def _download(preset: str) -> tuple[tuple[str, ...], bool | None]:

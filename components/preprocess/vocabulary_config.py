@@ -1,11 +1,10 @@
-"""The section `preprocess.vocabulary`: which tokenizer, learnt or loaded. Standard library only."""
+"""The section `preprocess.vocabulary`: which tokenizer, learnt or loaded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-TokenizerType = Literal["wordpiece", "sentencepiece", "bpe"]
+from ..vocabulary import TokenizerType
 
 FILE_NAMES: dict[TokenizerType, str] = {
     "wordpiece": "vocabulary.txt",

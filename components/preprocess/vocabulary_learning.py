@@ -1,12 +1,16 @@
-"""Cleaned train texts -> the words that the tokenizer sees, counted -> vocabulary."""
+"""Cleaned train texts -> the file of a tokenizer: the same bytes in every process."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from .. import files
+from ..vocabulary import save_vocabulary
+from .subwords import learn_byte_pairs, learn_sentencepiece
+from .vocabulary_config import Vocabulary
 from .wordpiece import learn_vocabulary
 
 LEARN_BYTES_PER_TOKEN = 1_000
@@ -27,6 +31,35 @@ _IDEOGRAPHS = (
 )
 
 _PUNCTUATION_END = 0x20000  # Unicode has none in the planes above
+
+
+def learn_file(vocabulary: Vocabulary, batches: Iterable[list[str]], path: str) -> None:
+    """Learns a tokenizer of the type asked for, and writes it to `path`."""
+    size, min_frequency = vocabulary.size, vocabulary.min_frequency
+    lowercase = vocabulary.lowercase
+    if vocabulary.type == "wordpiece":
+        tokens = learn(batches, size=size, min_frequency=min_frequency, lowercase=lowercase)
+        save_vocabulary(tokens, path)
+        return
+    texts = bounded(batches, max_bytes=size * LEARN_BYTES_PER_TOKEN)
+    if vocabulary.type == "sentencepiece":
+        content = learn_sentencepiece(texts, size=size, lowercase=lowercase)
+    else:
+        content = learn_byte_pairs(
+            texts, size=size, min_frequency=min_frequency, lowercase=lowercase
+        )
+    files.write_bytes(path, content)
+
+
+def bounded(batches: Iterable[list[str]], *, max_bytes: int) -> Iterator[str]:
+    """Texts one by one, up to the one that reaches `max_bytes`."""
+    num_bytes = 0
+    for texts in batches:
+        for text in texts:
+            yield text
+            num_bytes += len(text.encode())
+            if num_bytes >= max_bytes:
+                return
 
 
 def learn(
