@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from ..contracts import Parity, Shard, ShardSet, Split
 from ..example_spec import SEGMENT_IDS, TEXT, TEXT_PAIR, TOKEN_IDS
-from ..graph_tokenizer import GraphTokenizer, TokenRows
+from ..graph_tokenizer import TextTokenizer, TokenRows
 from ..stage import Log
-from ..vocabulary import load_vocabulary
+from ..tokenizers import load
 from .messy import MESSY_TEXTS
 from .signatures import EXAMPLES, PROBABILITIES, Tensors, pad
 
@@ -51,8 +51,9 @@ def check(
     while the signatures pad to the batch. For the held-out rows also: the stored ids against the
     tokenizer's, and the probabilities of the `examples` signature.
     """
-    tokenizer = GraphTokenizer(
-        load_vocabulary(Path(shards.uri) / shards.vocabulary_file),
+    tokenizer = load(
+        shards.tokenizer,
+        Path(shards.uri) / shards.vocabulary_file,
         lowercase=shards.lowercase,
         sequence_length=shards.sequence_length,
         has_text_pair=shards.has_text_pair,
@@ -103,7 +104,7 @@ class Comparison:
     """One SavedModel beside one Keras model and one tokenizer."""
 
     def __init__(
-        self, loaded: Any, model: Any, tokenizer: GraphTokenizer, shards: ShardSet
+        self, loaded: Any, model: Any, tokenizer: TextTokenizer, shards: ShardSet
     ) -> None:
         self._loaded, self._tokenizer = loaded, tokenizer
         # As a function: op by op, a recurrent model takes minutes over long rows.

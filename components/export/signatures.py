@@ -18,7 +18,7 @@ from ..example_spec import (
     TOKEN_IDS,
     model_inputs,
 )
-from ..graph_tokenizer import GraphTokenizer, TokenRows
+from ..graph_tokenizer import TextTokenizer, TokenRows
 
 EXAMPLES = "examples"
 """Name of the input of the `examples` signature."""
@@ -47,13 +47,14 @@ class ServedClassifier(tf.Module):
     def __init__(
         self,
         model: Any,
-        tokenizer: GraphTokenizer,
+        tokenizer: TextTokenizer,
         *,
         label_names: Sequence[str],
         has_text_pair: bool,
         sequence_length: int,
     ) -> None:
         super().__init__(name="served_classifier")
+        assert tokenizer.in_graph, "the stage refuses what cannot be saved"
         self.tokenizer = tokenizer
         # Only the variables: the Keras object would bring every layer's own functions along.
         self.weights = [weight.value for weight in model.weights]

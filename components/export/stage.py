@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..contracts import Servable, ShardSet, TrainedModel
 from ..stage import Context
-from ..vocabulary import fingerprint, load_vocabulary
+from ..vocabulary import file_fingerprint
 
 VERSION = 1
 
@@ -66,10 +65,18 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
     """Rebuilds the model in float32, saves it with its tokenizer and labels, compares the two.
 
     A failed comparison does not raise: it stands in `Servable.parity`, for a gate to refuse.
+
+    Raises:
+        ValueError: the shards are those of a language model.
     """
     from . import parity
 
     shards = inputs.shards
+    if shards.task != "classification" or shards.tokenizer == "bpe":
+        raise ValueError(
+            "preprocess.task: must be classification to export a model that takes raw strings; "
+            f"received {shards.task} with vocabulary type {shards.tokenizer}; preprocess anew"
+        )
     saved_model_dir = f"{config.model_name}/{config.version}"
     folder = ctx.workdir / saved_model_dir
     model = _rebuild(inputs)
@@ -93,8 +100,9 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
         label_names=shards.label_names,
         has_text_pair=shards.has_text_pair,
         sequence_length=shards.sequence_length,
-        tokenizer_fingerprint=fingerprint(
-            load_vocabulary(Path(shards.uri) / shards.vocabulary_file),
+        tokenizer_fingerprint=file_fingerprint(
+            shards.tokenizer,
+            Path(shards.uri) / shards.vocabulary_file,
             lowercase=shards.lowercase,
             has_text_pair=shards.has_text_pair,
         ),
@@ -133,12 +141,13 @@ def _rebuild(inputs: Inputs) -> Any:
 
 
 def _save(model: Any, shards: ShardSet, folder: Path) -> None:
-    from ..graph_tokenizer import GraphTokenizer
+    from ..tokenizers import load
     from .signatures import ServedClassifier
 
     vocabulary_file = Path(shards.uri) / shards.vocabulary_file
-    tokenizer = GraphTokenizer(
-        load_vocabulary(vocabulary_file),
+    tokenizer = load(
+        shards.tokenizer,
+        vocabulary_file,
         lowercase=shards.lowercase,
         sequence_length=shards.sequence_length,
         has_text_pair=shards.has_text_pair,
@@ -154,5 +163,4 @@ def _save(model: Any, shards: ShardSet, folder: Path) -> None:
         labels = Path(scratch) / "labels.txt"
         lines = [" ".join(name.splitlines()) for name in shards.label_names]  # one line each
         labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        vocabulary = Path(shutil.copyfile(vocabulary_file, Path(scratch) / "vocabulary.txt"))
-        served.save(folder, vocabulary_file=vocabulary, labels_file=labels)
+        served.save(folder, vocabulary_file=vocabulary_file, labels_file=labels)
