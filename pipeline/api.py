@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..components import files
 from . import config as config_module
 from . import plan as plan_module
 from . import report, runner, stages, store, why
@@ -73,16 +75,18 @@ def plan(
     """What `run` would do now. Reads source files for their digests; writes nothing.
 
     Raises:
-        ConfigError: a source is missing, or `until` is no stage.
+        ConfigError: a source is missing, the bucket cannot be read, or `until` is no stage.
     """
-    shelf = store.Store(root)
     planned: list[PlannedStep] = []
     rerun: frozenset[str] = frozenset()
-    for step in _steps(config, until):
-        reason = why.explain(step, shelf, rerun)
-        if reason is not None:
-            rerun |= {step.name}
-        planned.append(PlannedStep(stage=step.name, key=step.key, reason=reason))
+    steps = _steps(config, until)
+    with _as_config_error(config):
+        shelf = store.at(root)
+        for step in steps:
+            reason = why.explain(step, shelf, rerun)
+            if reason is not None:
+                rerun |= {step.name}
+            planned.append(PlannedStep(stage=step.name, key=step.key, reason=reason))
     return tuple(planned)
 
 
@@ -95,6 +99,8 @@ def run(
 ) -> RunResult:
     """Runs what is not stored yet and writes `<root>/<name>/report.html` and `report.json`.
 
+    The root is a folder, or gs://bucket/folder.
+
     A stage that fails is told by `result.error`, a model that the gates refuse by
     `result.status == "refused"`; neither raises.
 
@@ -102,15 +108,14 @@ def run(
         ConfigError: a source is missing, the root cannot be written, the hardware is not there, or
             `until` is no stage.
     """
-    shelf, hardware = store.Store(root), ConfiguredHardware(config.hardware)
+    hardware = ConfiguredHardware(config.hardware)
     runner.set_up_libraries()
-    try:
+    with _as_config_error(config):
+        shelf = store.at(root)
         shelf.prepare()
-    except ValueError as error:
-        raise ConfigError([str(error)], source=config.name) from error
     plan_module.check_until(until)
-    with log or _log(shelf.root / config.name, config) as open_log:
-        try:
+    with log or _log(shelf, config) as open_log:
+        with _as_config_error(config, RuntimeError):
             for stage in stages.table():
                 stage.fetch(config.sections[stage.name], Path(config.data_dir), open_log)
             check(config)
@@ -119,9 +124,6 @@ def run(
                 # Before any other stage: devices are set up before TensorFlow is first used, and a
                 # chip that is not there is told before hours of preprocessing.
                 hardware.start()
-        except (ValueError, RuntimeError) as error:
-            problems = error.problems if isinstance(error, ConfigError) else [str(error)]
-            raise ConfigError(problems, source=config.name) from error
         return runner.execute(config, steps, root=root, log=open_log, hardware=hardware)
 
 
@@ -131,16 +133,19 @@ def open_artifact(path: str | Path) -> Any:
     Raises:
         ValueError: there is no finished, undamaged artifact.
     """
-    folder = Path(path).absolute()
-    stage_name, key = folder.parent.name, folder.name
+    root, stage_name, key = _split_artifact(str(path))
+    problem = ""
     for stage in stages.table():
         if stage.name == stage_name:
-            shelf = store.Store(folder.parent.parent)
-            manifest = shelf.manifest(stage_name, key)
-            if manifest is not None:
-                return shelf.read(manifest, stage.Output)
+            shelf = store.at(root)
+            try:
+                manifest = shelf.manifest(stage_name, key)
+                if manifest is not None:
+                    return shelf.read(manifest, stage.Output)
+            except OSError as error:
+                problem = f" ({error})"
     raise ValueError(
-        f"path: must be a finished artifact, <root>/<stage>/<key>; received {path}; "
+        f"path: must be a finished artifact, <root>/<stage>/<key>; received {path}{problem}; "
         f"stages: {', '.join(stage.name for stage in stages.table())}"
     )
 
@@ -151,10 +156,8 @@ def read_report(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: there is none.
     """
-    path = Path(path)
-    file = path / "report.json" if path.is_dir() else path
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = json.loads(files.read_bytes(_report_file(str(path))))
         if not isinstance(facts, dict) or facts.get("format") != report.FORMAT:
             raise ValueError(f"no report of format {report.FORMAT}")
     except (OSError, ValueError) as error:
@@ -165,15 +168,44 @@ def read_report(path: str | Path) -> dict[str, Any]:
     return facts
 
 
-def _log(folder: Path, config: RunConfig) -> RunLog:
+def _log(shelf: store.Store, config: RunConfig) -> RunLog:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = shelf.start_run(config.name)
     except OSError as error:
         raise ConfigError(
-            [f"name: {folder} must be a folder that can be written ({error.strerror})"],
+            [
+                f"name: {shelf.run_place(config.name)} must be a folder that can be written "
+                f"({error.strerror or error})"
+            ],
             source=config.name,
         ) from error
-    return RunLog(events=folder / "events.jsonl")
+    return RunLog(events=folder / store.EVENTS)
+
+
+@contextmanager
+def _as_config_error(config: RunConfig, *also: type[Exception]) -> Iterator[None]:
+    """What is wrong before anything ran, as the command line tells it."""
+    kinds: tuple[type[Exception], ...] = (ValueError, OSError, *also)
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.problems, source=config.name) from error
+    except kinds as error:
+        raise ConfigError([str(error)], source=config.name) from error
+
+
+def _split_artifact(path: str) -> tuple[str, str, str]:
+    """The root, the stage and the key."""
+    if files.is_remote(path):
+        root, stage, key = path.rstrip("/").rsplit("/", 2)
+        return root, stage, key
+    folder = Path(path).absolute()
+    return str(folder.parent.parent), folder.parent.name, folder.name
+
+
+def _report_file(path: str) -> str:
+    in_folder = not path.endswith(".json") if files.is_remote(path) else Path(path).is_dir()
+    return files.join(path, "report.json") if in_folder else path
 
 
 def _stored(step: plan_module.Step, shelf: store.Store) -> bool:

@@ -24,7 +24,8 @@ class RunResult:
     """How a run ended. `artifacts` holds a contract record for each stage that is done."""
 
     status: Status
-    folder: Path  # <root>/<config name>: report.html, report.json, events.jsonl
+    folder: Path  # report.html, report.json, events.jsonl, on this machine
+    place: str  # <root>/<config name>: the same, where people look for it
     artifacts: dict[str, Any]
     stages: tuple[report.StageFacts, ...]
     error: StageError | None = None
@@ -47,11 +48,13 @@ def execute(
 
     Raises:
         KeyboardInterrupt: passed on, with nothing half-done taken for done.
+        OSError: the report of an earlier run cannot be taken away.
     """
-    run = _Run(config, steps, store.Store(root), log, hardware)
+    run = _Run(config, steps, store.at(root), log, hardware)
     started = store.now()
-    folder = run.shelf.root / config.name
+    folder, place = run.shelf.root / config.name, run.shelf.run_place(config.name)
     report.remove(folder)  # a run that is killed must not leave an older verdict as its own
+    run.shelf.withdraw_run(config.name)
     error: StageError | None = None
     for step in steps:
         try:
@@ -75,13 +78,15 @@ def execute(
     reported = False
     try:
         report.write(facts, folder)
+        run.shelf.publish_run(config.name)
         reported = True
     except OSError as failure:  # a full disk, say: the first error is the one that matters
-        error = error or StageError("report", str(folder), failure)
+        error = error or StageError("report", place, failure)
         status = "failed"
     return RunResult(
         status=status,
         folder=folder,
+        place=place,
         artifacts=run.artifacts,
         stages=tuple(run.stages),
         error=error,
@@ -127,8 +132,8 @@ class _Run:
                 self.artifacts[step.name] = self.shelf.read(manifest, step.stage.Output)
         except Exception as cause:
             self._tell(step, "failed", time.monotonic() - clock)
-            folder = str(self.shelf.folder(step.name, step.key))
-            failure = StageError(step.name, folder, cause)
+            folder = self.shelf.folder(step.name, step.key)
+            failure = StageError(step.name, str(folder), cause)
             self.log.event("error", str(failure), traceback=traceback.format_exc())
             raise failure from cause
         if reused:
@@ -171,6 +176,7 @@ class _Run:
         inputs = {field: self.artifacts[maker] for field, maker in step.inputs.items()}
         ctx = Context(
             workdir=folder,
+            shared=self.shelf.shared(step.name, step.key),
             data_dir=Path(self.config.data_dir),
             seed=self.config.seed,
             hardware=self.hardware,
@@ -196,7 +202,7 @@ class _Run:
             versions=machine.versions(),
             machine=machine.describe(),
             warnings=tuple(self.log.warnings[num_warnings:]),
-            files=store.describe(folder),
+            files=self.shelf.contents(step.name, step.key),
             output=asdict(output) | {"uri": "."},
         )
         self.shelf.commit(manifest)

@@ -2,6 +2,7 @@
 
 The manifest is written last and at once. A folder without one is debris of a run that did not
 finish, and is cleared by the next. One writer a key: a second run waits and then reuses.
+`remote_store` keeps the same in a bucket.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -21,7 +22,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from ..components import files
+
 MANIFEST = "manifest.json"
+EVENTS = "events.jsonl"  # in the folder of a run
 FORMAT = 1
 
 
@@ -31,7 +35,8 @@ class StoredFile:
 
     path: str  # relative to the artifact, with forward slashes
     size_bytes: int
-    sha256: str
+    sha256: str | None  # None: workers wrote it straight into the bucket
+    checksum: str | None = None  # then this: what the bucket says of its content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +58,32 @@ class Manifest:
     output: Any  # the contract record; its uri is "."
 
 
+def at(root: str | Path) -> Store:
+    """The store of a folder, or of a bucket.
+
+    Raises:
+        ValueError: the root is a URL of something else.
+    """
+    if files.is_remote(str(root)):
+        if not str(root).startswith("gs://"):
+            raise ValueError(
+                f"--root: must be a folder or gs://bucket/folder; received {root}; mount other "
+                "stores as a folder"
+            )
+        from .remote_store import RemoteStore
+
+        return RemoteStore(str(root))
+    return Store(root)
+
+
 class Store:
     """The artifacts under one root folder."""
 
     def __init__(self, root: str | Path) -> None:
-        self.given = str(root)
         self.root = Path(root).absolute()
 
     def prepare(self) -> None:
         """Makes the root, and raises `ValueError` where nothing can be written."""
-        if "://" in self.given:
-            raise ValueError(
-                f"--root: must be a folder of this machine; received {self.given}; object stores "
-                "are not supported yet, mount the bucket"
-            )
         probe = self.root / f".probe-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -79,26 +96,33 @@ class Store:
             ) from error
 
     def folder(self, stage: str, key: str) -> Path:
-        """Where an artifact is or would be."""
+        """Where an artifact is or would be, on this machine."""
         return self.root / stage / key
+
+    def shared(self, stage: str, key: str) -> str:
+        """Where workers on other machines may write files of the artifact."""
+        return str(self.folder(stage, key))
 
     def manifest(self, stage: str, key: str) -> Manifest | None:
         """The manifest of a finished artifact whose files have their sizes; else None."""
-        folder = self.folder(stage, key)
-        manifest = _read_manifest(folder / MANIFEST)
+        manifest = read_manifest(self.folder(stage, key) / MANIFEST)
         if manifest is None or manifest.format != FORMAT:
             return None
-        return None if damage(folder, manifest) else manifest
+        return None if self.flaw(manifest) else manifest
 
     def manifests(self, stage: str) -> Iterator[Manifest]:
         """All finished artifacts of a stage, in order of key."""
         for path in sorted((self.root / stage).glob(f"*/{MANIFEST}")):
-            manifest = _read_manifest(path)
+            manifest = read_manifest(path)
             if manifest is not None:
                 yield manifest
 
+    def flaw(self, manifest: Manifest) -> str | None:
+        """What is wrong with an artifact, as far as sizes tell; None when all is there."""
+        return damage(self.folder(manifest.stage, manifest.key), manifest)
+
     def read(self, manifest: Manifest, output: Any) -> Any:
-        """The artifact as its contract record, `uri` set to where it stands now."""
+        """The artifact as its contract record, `uri` set to where it stands on this machine."""
         record = _adapter(output).validate_json(json.dumps(manifest.output))
         uri = str(self.folder(manifest.stage, manifest.key))
         return replace(record, uri=uri)
@@ -130,31 +154,59 @@ class Store:
         folder.mkdir(parents=True)
         return folder
 
+    def contents(self, stage: str, key: str) -> tuple[StoredFile, ...]:
+        """What a stage left behind, in order of path."""
+        return describe(self.folder(stage, key))
+
     def commit(self, manifest: Manifest) -> None:
         """Makes the artifact exist: its files flushed, then the manifest in one step."""
         folder = self.folder(manifest.stage, manifest.key)
         for file in manifest.files:
             _flush(folder / file.path)
-        write_json(folder / MANIFEST, asdict(manifest))
+        write_text(folder / MANIFEST, manifest_json(manifest))
+
+    def run_place(self, name: str) -> str:
+        """Where people find the report of a run."""
+        return str(self.root / name)
+
+    def start_run(self, name: str) -> Path:
+        """The folder on this machine for the report and the events of a run."""
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def withdraw_run(self, name: str) -> None:
+        """Takes the published report of an earlier run away: here nothing is published."""
+
+    def publish_run(self, name: str) -> None:
+        """Brings the folder of a run to where people look for it: here it is there already."""
 
 
 def describe(folder: Path) -> tuple[StoredFile, ...]:
     """Every file below `folder` with size and sha256, in order of path."""
-    files = []
+    found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
         name = path.relative_to(folder).as_posix()
-        files.append(StoredFile(path=name, size_bytes=path.stat().st_size, sha256=digest))
-    return tuple(files)
+        found.append(StoredFile(path=name, size_bytes=path.stat().st_size, sha256=digest))
+    return tuple(found)
 
 
 def damage(folder: Path, manifest: Manifest) -> str | None:
-    """What is wrong with an artifact, as far as sizes tell; None when all is there."""
+    """What is wrong with the files of an artifact in a folder; None when all are there."""
+    sizes: dict[str, int] = {}
     for file in manifest.files:
-        try:
-            size = (folder / file.path).stat().st_size
-        except FileNotFoundError:
+        with suppress(FileNotFoundError):
+            sizes[file.path] = (folder / file.path).stat().st_size
+    return compare_sizes(sizes, manifest)
+
+
+def compare_sizes(sizes: Mapping[str, int], manifest: Manifest) -> str | None:
+    """The first file that is missing from `sizes`, or has another one."""
+    for file in manifest.files:
+        size = sizes.get(file.path)
+        if size is None:
             return f"{file.path} is missing"
         if size != file.size_bytes:
             return f"{file.path} has {size} bytes instead of {file.size_bytes}"
@@ -168,7 +220,7 @@ def now() -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes at once: readers see the old file or the whole new one."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, _json(value))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -186,17 +238,26 @@ def write_text(path: Path, text: str) -> None:
         draft.unlink(missing_ok=True)
 
 
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
 @cache
 def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def _read_manifest(path: Path) -> Manifest | None:
+def read_manifest(path: str | Path) -> Manifest | None:
     """None for a missing manifest or one that is not ours: both mean 'not done'."""
     try:
-        return _adapter(Manifest).validate_json(path.read_bytes())
+        return _adapter(Manifest).validate_json(files.read_bytes(str(path)))
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """As it is stored."""
+    return _json(asdict(manifest))
 
 
 def _flush(path: Path) -> None:

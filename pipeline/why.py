@@ -6,7 +6,7 @@ from typing import Any
 
 from .config import flatten
 from .plan import Step
-from .store import Store, damage
+from .store import Store
 
 
 def explain(step: Step, store: Store, rerun: frozenset[str]) -> str | None:
@@ -16,12 +16,13 @@ def explain(step: Step, store: Store, rerun: frozenset[str]) -> str | None:
     """
     if store.manifest(step.name, step.key) is not None:
         return None
-    for manifest in store.manifests(step.name):
+    stored = tuple(store.manifests(step.name))
+    for manifest in stored:
         if manifest.key == step.key:
-            flaw = damage(store.folder(step.name, step.key), manifest)
+            flaw = store.flaw(manifest)
             return f"the stored artifact is damaged: {flaw or 'of another format'}"
     nearest = min(
-        (_differences(step.identity, m.identity) for m in store.manifests(step.name)),
+        (_differences(step.identity, m.identity) for m in stored),
         key=len,
         default=None,
     )
