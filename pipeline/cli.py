@@ -1,4 +1,4 @@
-"""tpuline run | check | plan | show. Parses first, imports what the command needs after."""
+"""tpuline run | check | plan | show | compare-data. Parses first, imports what is needed after."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="find what is wrong with a config without running it")
     plan = commands.add_parser("plan", help="say what would run, what would be reused, and why")
     show = commands.add_parser("show", help="print the result of a run")
+    compare = commands.add_parser("compare-data", help="say how far two sets of texts are apart")
     for command in (run, check, plan):
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
         command.add_argument(
@@ -42,6 +43,13 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--until", metavar="STAGE", help="stop after this stage")
     show.add_argument("run", metavar="RUN", help="the folder of a run: <root>/<config name>")
+    compare.add_argument(
+        "a", metavar="A", help="the data of a run: <root>/<config name> or <root>/preprocess/<key>"
+    )
+    compare.add_argument(
+        "b", metavar="B", help="the same, or a file of texts, e.g. a log of requests"
+    )
+    compare.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return top
 
 
@@ -50,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from .errors import ConfigError
 
-    command = {"run": _run, "check": _check, "plan": _plan, "show": _show}[args.command]
+    command = {
+        "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare
+    }[args.command]  # fmt: skip
     try:
         code = command(args)
         sys.stdout.flush()
@@ -107,6 +117,22 @@ def _show(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise ConfigError([str(error)], source="show") from error
     for line in report.summary_lines(facts):
+        print(line)
+    return DONE
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from . import compare
+    from .errors import ConfigError
+
+    try:
+        comparison = compare.compare_data(args.a, args.b)
+    except ValueError as error:
+        raise ConfigError([str(error)], source="compare-data") from error
+    if args.json:
+        print(compare.dumps(comparison))
+        return DONE
+    for line in compare.lines(comparison):
         print(line)
     return DONE
 

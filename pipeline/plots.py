@@ -78,6 +78,33 @@ def token_lengths(length_counts: Sequence[int], num_truncated: int) -> str | Non
         return _svg(figure, "lengths", description)
 
 
+def text_lengths(counts: Mapping[str, Mapping[int, int]]) -> str | None:
+    """Share of the rows of each split by characters, log scale. `counts` are rows by the least
+    length of their bin, bins being equal on that scale."""
+    splits = {name: rows for name, rows in counts.items() if sum(rows.values())}
+    edges = sorted({max(1, edge) for rows in splits.values() for edge in rows})
+    if not edges:
+        return None
+    description = "Share of rows by characters: " + ", ".join(
+        f"{name} most often from {max(rows, key=lambda edge: (rows[edge], edge))}"
+        for name, rows in splits.items()
+    )
+    with _figure("characters", 230) as (figure, axes):
+        _horizontal_grid(axes)
+        colors = (_FIRST, _SECOND, _THIRD)
+        widths = (1.8, 1.5, 1.5)
+        for (name, rows), color, width in zip(splits.items(), colors, widths, strict=False):
+            shares = [100 * rows.get(edge, 0) / sum(rows.values()) for edge in edges]
+            axes.plot(edges, shares, color=color, linewidth=width, label=name)
+        axes.set_xscale("log")
+        _decades(axes, edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, labelcolor="linecolor", handlelength=0, handletextpad=0)
+        axes.set_xlabel("characters a row, log scale")
+        axes.set_ylabel("rows, %")
+        return _svg(figure, "characters", description)
+
+
 def curves(
     name: str, epochs: Sequence[int], series: Mapping[str, Sequence[float]], *, best: int | None
 ) -> str | None:
@@ -294,4 +321,15 @@ def _ticks_125(axes: Any, low: float, high: float) -> None:
     ticks = [t for t in ladder if start <= t <= stop]
     axes.set_xlim(start, stop)
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.minorticks_off()
+
+
+def _decades(axes: Any, low: float, high: float) -> None:
+    """Log ticks at the powers of ten inside the range."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [10**power for power in powers]
+    axes.set_xlim(low, max(high, low * 2))
+    axes.set_xticks(
+        [t for t in ticks if low <= t <= high], [f"{t:,}" for t in ticks if low <= t <= high]
+    )
     axes.minorticks_off()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..components.contracts import EvalReport, Servable, ShardSet, Split, TrainedModel
+from . import report_data
 from .report_text import summary_lines
 from .store import write_text
 
@@ -136,6 +137,7 @@ def _data(shards: ShardSet) -> dict[str, Any]:
         "rejected_by_reason": {r.reason: r.count for r in shards.rejected_by_reason},
         "rejects_file": shards.rejects_file,
         "splits": {split.name: _split(split, shards.label_names) for split in shards.splits},
+        "statistics": report_data.to_json(shards),
     }
 
 

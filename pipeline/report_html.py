@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import plots
+from .report_data import shares_in_words
 from .report_text import batch_of, headline, size, text
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         "bytes": size,
         "duration": duration,
         "words": _words,
+        "shares": shares_in_words,
     }
     return environment.get_template("report.html.j2").render(
         d=document,
@@ -49,7 +51,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         started=_moment(document["started"]),
         reasons=_reasons(document),
         numbers=_numbers(document),
-        figures=_figures(facts),
+        figures=_figures(facts, document),
         labels=_folded(_label_rows(document["data"])),
         classes=_folded(_class_rows(document["evaluate"])),
         matrix=_matrix(document),
@@ -138,14 +140,15 @@ def _numbers(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _figures(facts: RunFacts) -> dict[str, Any]:
+def _figures(facts: RunFacts, document: Mapping[str, Any]) -> dict[str, Any]:
     """Every figure as safe markup; None where its numbers are missing."""
     from markupsafe import Markup
 
     drawn: dict[str, str | None] = dict.fromkeys(("lengths", "loss", "accuracy_curve"))
-    drawn |= dict.fromkeys(("accuracy", "latency"))
+    drawn |= dict.fromkeys(("accuracy", "latency", "characters"))
     if facts.shards:
         drawn["lengths"] = _lengths(facts.shards)
+        drawn["characters"] = _characters(document["data"]["statistics"])
     if facts.model:
         drawn["loss"] = _curve(facts.model, "loss")
         drawn["accuracy_curve"] = _curve(facts.model, "accuracy")
@@ -159,6 +162,17 @@ def _figures(facts: RunFacts) -> dict[str, Any]:
 def _lengths(shards: ShardSet) -> str | None:
     train = shards.split("train")
     return plots.token_lengths(train.length_counts, train.num_truncated)
+
+
+def _characters(found: Mapping[str, Any] | None) -> str | None:
+    if found is None:
+        return None
+    return plots.text_lengths(
+        {
+            name: {int(edge): count for edge, count in split["character_counts"].items()}
+            for name, split in found["splits"].items()
+        }
+    )
 
 
 def _curve(model: TrainedModel, name: str) -> str | None:

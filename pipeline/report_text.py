@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from . import report_data
+
 
 def text(value: float | None, form: str) -> str:
     """`value` in a format such as `.1%`; a dash where there is no number."""
@@ -120,4 +122,4 @@ def _summary_data(data: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if data is None:
         return []
     rows = ", ".join(f"{s['num_examples']:,} {name}" for name, s in data["splits"].items())
-    return [("data", f"{rows} rows; {data['num_rejected']:,} rejected")]
+    return [("data", f"{rows} rows; {data['num_rejected']:,} rejected"), *report_data.summary(data)]

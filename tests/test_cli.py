@@ -16,6 +16,7 @@ FLAGS = {
     "check": {"config", "--set"},
     "plan": {"config", "--set", "--root", "--until"},
     "show": {"run"},
+    "compare-data": {"a", "b", "--json"},
 }
 
 
