@@ -76,7 +76,7 @@ class Context:
 
     workdir: Path  # empty, the stage's own; becomes the artifact when the stage returns
     shared: str = ""  # where workers on other machines leave files of the artifact; else workdir
-    data_dir: Path  # where relative source paths start
+    data_dir: Path | str  # where relative source paths start: a folder, or gs://bucket/folder
     seed: int
     hardware: Hardware
     log: Log

@@ -117,7 +117,7 @@ def run(
     with log or _log(shelf, config) as open_log:
         with _as_config_error(config, RuntimeError):
             for stage in stages.table():
-                stage.fetch(config.sections[stage.name], Path(config.data_dir), open_log)
+                stage.fetch(config.sections[stage.name], config.data_dir, open_log)
             check(config)
             steps = _steps(config, until)
             if any("hardware" in step.stage.uses and not _stored(step, shelf) for step in steps):

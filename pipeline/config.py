@@ -28,7 +28,7 @@ class RunConfig:
     """Everything that decides a run. `sections` holds one typed config a stage, in flow order."""
 
     name: str
-    data_dir: str
+    data_dir: str  # a folder of this machine, or gs://bucket/folder
     seed: int
     hardware: HardwareConfig
     sections: Mapping[str, Any]
@@ -145,7 +145,7 @@ def check(config: RunConfig) -> None:
     problems = []
     for stage in stages.table():
         try:
-            stage.check(config.sections[stage.name], Path(config.data_dir))
+            stage.check(config.sections[stage.name], config.data_dir)
         except (ValueError, OSError) as error:
             problems.append(str(error))
     if problems:
@@ -262,10 +262,10 @@ def _impossible(config: RunConfig) -> list[str]:
             "name: must be at most 100 letters, digits, '.', '_', '-' and no stage's name; "
             f"received {_short(config.name)}; it becomes the folder of the report"
         )
-    if "://" in config.data_dir:
+    if "://" in config.data_dir and not config.data_dir.startswith("gs://"):
         problems.append(
-            f"data_dir: must be a folder of this machine; received {config.data_dir!r}; copy the "
-            "files here, or mount the bucket"
+            f"data_dir: must be a folder or gs://bucket/folder; received {config.data_dir!r}; "
+            "mount other stores as a folder"
         )
     for path, value in flatten(config.as_dict()):
         if isinstance(value, float) and not math.isfinite(value):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from . import machine, stages
@@ -84,7 +83,7 @@ def wire(stage: stages.Stage, earlier: Sequence[stages.Stage]) -> dict[str, str]
 
 def identity(stage: stages.Stage, config: RunConfig) -> Any:
     """What a stage's result depends on besides its inputs. Reads source files for their digests."""
-    facts = {"config": stage.identity(config.sections[stage.name], Path(config.data_dir))}
+    facts = {"config": stage.identity(config.sections[stage.name], config.data_dir)}
     if "seed" in stage.uses:
         facts["seed"] = config.seed
     if "hardware" in stage.uses:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -44,17 +43,17 @@ class Stage:
         """Which of `seed`, `hardware` and `machine` the result depends on."""
         return getattr(self.module, "USES", frozenset())
 
-    def check(self, config: Any, data_dir: Path) -> None:
+    def check(self, config: Any, data_dir: str) -> None:
         """What can be checked without running; many stages have nothing to check."""
         if hasattr(self.module, "check"):
             self.module.check(config, data_dir)
 
-    def fetch(self, config: Any, data_dir: Path, log: Log) -> None:
+    def fetch(self, config: Any, data_dir: str, log: Log) -> None:
         """Brings what the config names and this machine lacks; most stages need nothing."""
         if hasattr(self.module, "fetch"):
             self.module.fetch(config, data_dir, log)
 
-    def identity(self, config: Any, data_dir: Path) -> Any:
+    def identity(self, config: Any, data_dir: str) -> Any:
         """What stands for the config in the cache key."""
         if hasattr(self.module, "identity"):
             return self.module.identity(config, data_dir)

@@ -206,9 +206,9 @@ def test_number_that_is_none_in_yaml_1_2_is_text(value: str) -> None:
         config.load(DEMO, [f"train.epochs={value}"])
 
 
-def test_bucket_of_an_object_store_is_refused() -> None:
+def test_bucket_of_a_store_that_is_not_known_is_refused() -> None:
     with pytest.raises(ConfigError, match="data_dir"):
-        config.load(DEMO, ["data_dir=gs://bucket/x"])
+        config.load(DEMO, ["data_dir=s3://bucket/x"])
 
 
 def test_vocabulary_of_a_preset_may_serve_another_model() -> None:
