@@ -127,7 +127,7 @@ def _compare(args: argparse.Namespace) -> int:
 
     try:
         comparison = compare.compare_data(args.a, args.b)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ConfigError([str(error)], source="compare-data") from error
     if args.json:
         print(compare.dumps(comparison))

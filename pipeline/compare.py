@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..components import files
 from ..components.contracts import ShardSet
 from . import report_data, store
 from .report_text import text
@@ -58,20 +59,19 @@ def compare_data(a: str | Path, b: str | Path) -> DataComparison:
     from ..components.preprocess import drift
     from ..components.preprocess.profiling import Profiler
 
-    folder = _data_folder(Path(a))
-    if folder is None:
+    found, other = _open(str(a)), _open(str(b))
+    if found is None:
         raise ValueError(
             f"A: must be the data of a run, <root>/{_STAGE}/<key> or <root>/<config name>; "
             f"received {a}; run the config first, --until {_STAGE} is enough"
         )
-    shards, manifest = _open(folder)
+    shards, manifest = found
     profiler = Profiler(shards)
     left = _stored_side(str(a), shards, shards, profiler)
-    other = _data_folder(Path(b))
     if other is None:
         right = _file_side(str(b), manifest, shards, profiler)
     else:
-        right = _stored_side(str(b), _open(other)[0], shards, profiler)
+        right = _stored_side(str(b), other[0], shards, profiler)
     shared = [name for name in left.splits if name in right.splits]
     pairs = {name: (name, name) for name in shared}
     pairs = pairs or {f"train / {name}": ("train", name) for name in right.splits}
@@ -132,28 +132,33 @@ def lines(comparison: DataComparison) -> Iterator[str]:
     )
 
 
-def _data_folder(path: Path) -> Path | None:
-    """The folder of the preprocess artifact that `path` is, or whose run it is; None if neither."""
-    path = path.absolute()
-    if (path / store.MANIFEST).is_file():
-        return path if path.parent.name == _STAGE else None
-    report = path / "report.json"
-    if not report.is_file():
+def _open(place: str) -> tuple[ShardSet, store.Manifest] | None:
+    """The preprocess artifact that `place` is, or whose run it is; None if it is neither.
+
+    `ValueError` for one that is not finished, or damaged.
+    """
+    place = place.rstrip("/") if files.is_remote(place) else str(Path(place).absolute())
+    if files.exists(files.join(place, store.MANIFEST)):
+        root, stage, key = place.rsplit("/", 2)
+    elif files.exists(report_file := files.join(place, "report.json")):
+        root, stage, key = place.rpartition("/")[0], _STAGE, _key_of_data(report_file)
+    else:
         return None
-    stages = json.loads(report.read_text(encoding="utf-8")).get("stages", ())
-    keys = [stage["key"] for stage in stages if stage["name"] == _STAGE]
-    return path.parent / _STAGE / keys[0] if keys else None
-
-
-def _open(folder: Path) -> tuple[ShardSet, store.Manifest]:
-    shelf = store.Store(folder.parent.parent)
-    manifest = shelf.manifest(_STAGE, folder.name)
+    shelf = store.at(root)
+    manifest = shelf.manifest(stage, key) if stage == _STAGE and key else None
     if manifest is None:
         raise ValueError(
-            f"A, B: must be finished, undamaged data; received {folder}; run its config again"
+            f"A, B: must be finished, undamaged data, <root>/{_STAGE}/<key> or <root>/<config "
+            f"name>; received {place}; run its config again"
         )
     shards: ShardSet = shelf.read(manifest, ShardSet)
     return shards, manifest
+
+
+def _key_of_data(report_file: str) -> str:
+    """Of the data that a run used; "" when it came to none."""
+    stages = json.loads(files.read_bytes(report_file)).get("stages", ())
+    return next((str(stage["key"]) for stage in stages if stage["name"] == _STAGE), "")
 
 
 def _stored_side(name: str, shards: ShardSet, reference: ShardSet, profiler: Profiler) -> Side:

@@ -131,6 +131,17 @@ def test_what_is_no_data_exits_with_2(
     assert what in capsys.readouterr().err
 
 
+def test_artifact_of_another_stage_or_a_damaged_one_is_refused(usual: Path) -> None:
+    other = usual.parents[1] / "train" / "bbbb"
+    other.mkdir(parents=True)
+    (other / "manifest.json").write_text("{}")
+    with pytest.raises(ValueError, match="must be finished, undamaged data"):
+        compare_data(usual, other)
+    (usual / "vocabulary.txt").write_text("[PAD]")
+    with pytest.raises(ValueError, match="must be finished, undamaged data"):
+        compare_data(usual, usual)
+
+
 def test_file_without_a_known_column_is_refused(usual: Path, tmp_path: Path) -> None:
     file = log(tmp_path / "log.jsonl", [{"query": "the parcel"}])
     with pytest.raises(ValueError, match="message"):
