@@ -16,9 +16,13 @@ MAX_SHOWN = 20  # column names in a message
 def require_columns(
     source: Source, input_file: InputFile, found: Sequence[str], *, hint: str = ""
 ) -> None:
-    """`ValueError` unless `found` has each wanted column exactly once."""
-    fields = ("text_column", "label_column", "text_pair_column")
-    for field, column in zip(fields, source.columns(), strict=False):
+    """`ValueError` unless `found` has each wanted column exactly once.
+
+    What a function makes of the columns, nobody knows before it is called.
+    """
+    if source.function is not None:
+        return
+    for field, column in source.fields().items():
         if found.count(column) == 1:
             continue
         blame = f"preprocess.source.{field}: must be a column of {input_file.name}"

@@ -6,43 +6,51 @@ come through as lone surrogates (`surrogateescape`), so that one bad byte costs 
 
 from __future__ import annotations
 
-import gzip
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, cast
 
+from .. import files
+from .decompress import NAMES, Decompressed, is_packed
 from .source import InputFile
 
 BUFFER_BYTES = 1 << 17
+TOO_LONG = "the line is longer than preprocess.source.max_line_bytes"
 
-_GZIP = b"\x1f\x8b"
+# Beginnings that no text has, or none that is worth guessing at.
 _NOT_TEXT = {
-    _GZIP: "is gzip-compressed; give it the suffix .gz",
+    b"\x1f\x8b": "is gzip-compressed; give it the suffix .gz",
+    b"BZh91AY&SY": "is bzip2-compressed; give it the suffix .bz2",
+    b"\x28\xb5\x2f\xfd": "is zstd-compressed; give it the suffix .zst",
     b"\xff\xfe": "is UTF-16; convert it: iconv -f UTF-16 -t UTF-8",
     b"\xfe\xff": "is UTF-16; convert it: iconv -f UTF-16 -t UTF-8",
     b"PK\x03\x04": "is a ZIP archive or a spreadsheet; unpack it, or export it as CSV",
-    b"PAR1": "is Parquet; set preprocess.source.format: parquet",
+    b"PAR1\x15": "is Parquet; set preprocess.source.format: parquet",
+    b"ARROW1\0\0": "is Arrow IPC; set preprocess.source.format: arrow",
 }
+_START_BYTES = max(map(len, _NOT_TEXT))
 
 
 @contextmanager
 def open_bytes(input_file: InputFile) -> Iterator[BinaryIO]:
     """The file's bytes, decompressed; `ValueError` when they cannot be text in UTF-8."""
     with ExitStack() as stack:
-        raw: BinaryIO = stack.enter_context(open(input_file.path, "rb"))
-        start = raw.read(4)
+        raw = stack.enter_context(files.reading(input_file.path))
+        start = raw.read(_START_BYTES)
         raw.seek(0)
-        if input_file.compressed and start:
-            if not start.startswith(_GZIP):
+        if files.is_remote(input_file.path):  # its own readline goes byte by byte
+            raw = stack.enter_context(io.BufferedReader(cast(io.RawIOBase, raw), BUFFER_BYTES))
+        if input_file.compression and start:
+            if not is_packed(start, input_file.compression):
                 raise ValueError(
-                    f"{input_file.field}: {input_file.name} must be gzip-compressed, as its "
-                    f"suffix says; received a file that begins with {start!r}; rename it"
+                    f"{input_file.field}: {input_file.name} must be "
+                    f"{NAMES[input_file.compression]}-compressed, as its suffix says; received a "
+                    f"file that begins with {start[:4]!r}; rename it"
                 )
-            # GzipFile has no type that BufferedReader accepts, but reads as one.
-            unzipped = cast(io.RawIOBase, gzip.GzipFile(fileobj=raw, mode="rb"))
-            raw = stack.enter_context(io.BufferedReader(unzipped, BUFFER_BYTES))
-            start = raw.peek(4)[:4]
+            plain = Decompressed(input_file, raw)
+            buffered = stack.enter_context(io.BufferedReader(plain, BUFFER_BYTES))
+            raw, start = buffered, buffered.peek(_START_BYTES)
         for magic, what in _NOT_TEXT.items():
             if start.startswith(magic):
                 raise ValueError(
@@ -67,6 +75,13 @@ def read_lines(file: BinaryIO, max_bytes: int) -> Iterator[str | None]:
             yield None
         else:
             yield line.decode(line_encoding, "surrogateescape")
+
+
+def written_lines(file: BinaryIO, max_bytes: int) -> Iterator[tuple[int, str | None]]:
+    """The lines of `read_lines` that are not blank, each with its number, from 1."""
+    for number, line in enumerate(read_lines(file, max_bytes), start=1):
+        if line is None or line.strip(" \t\r\n"):
+            yield number, line
 
 
 def _body_bytes(line: bytes) -> int:

@@ -14,16 +14,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..stage import Log
 from .header import require_columns
-from .rows import Reject, Row, row_of_values
+from .picking import Made, value_picker
 from .source import TFDS, InputFile, Source, TfdsPlace, parse_tfds
+from .stripes import Stripe
 
 _INFO = "dataset_info.json"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
-def tfds_file(place: str, split: str, data_dir: Path) -> InputFile:
+def tfds_file(place: str, split: str, data_dir: Path | str) -> InputFile:
     """The prepared split that `tfds:...` names, under `data_dir` or else TFDS's own folder."""
     wanted = parse_tfds(place, field=f"preprocess.source.{split}")
     folder = _find(wanted, place, split, data_dir)
@@ -34,10 +36,17 @@ def tfds_file(place: str, split: str, data_dir: Path) -> InputFile:
             f'or: python -c "import tensorflow_datasets as tfds; '
             f"tfds.builder('{_builder_name(wanted)}').download_and_prepare()\""
         )
-    return InputFile(split=split, name=place, path=folder, format="tfds", tfds_split=wanted.split)
+    return InputFile(
+        split=split,
+        name=place,
+        path=str(folder),
+        format="tfds",
+        size_bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+        tfds_split=wanted.split,
+    )
 
 
-def to_be_fetched(place: str, split: str, data_dir: Path) -> bool:
+def to_be_fetched(place: str, split: str, data_dir: Path | str) -> bool:
     """Whether `place` names a TFDS data set that is not on this machine."""
     if not place.startswith(TFDS):
         return False
@@ -45,7 +54,7 @@ def to_be_fetched(place: str, split: str, data_dir: Path) -> bool:
     return _find(wanted, place, split, data_dir) is None
 
 
-def fetch_tfds(place: str, split: str, data_dir: Path, log: Log) -> None:
+def fetch_tfds(place: str, split: str, data_dir: Path | str, log: Log) -> None:
     """Has TFDS download and prepare the data set in its own folder, unless it is there already.
 
     `ValueError` when TFDS knows no such data set or cannot have it.
@@ -69,8 +78,9 @@ def fetch_tfds(place: str, split: str, data_dir: Path, log: Log) -> None:
         ) from error
 
 
-def _find(wanted: TfdsPlace, place: str, split: str, data_dir: Path) -> Path | None:
-    roots = (data_dir, _default_root())
+def _find(wanted: TfdsPlace, place: str, split: str, data_dir: Path | str) -> Path | None:
+    here = [] if files.is_remote(str(data_dir)) else [Path(data_dir)]
+    roots = (*here, _default_root())
     folders = (_prepared(root / wanted.name, wanted, split, place) for root in roots)
     return next((folder for folder in folders if folder is not None), None)
 
@@ -87,7 +97,8 @@ def _builder_name(wanted: TfdsPlace) -> str:
 
 def check_tfds(source: Source, input_file: InputFile) -> None:
     """`ValueError` unless the data set has the split and the features that the config names."""
-    info = json.loads((input_file.path / _INFO).read_text(encoding="utf-8"))
+    folder = Path(input_file.path)
+    info = json.loads((folder / _INFO).read_text(encoding="utf-8"))
     known = [split["name"] for split in info.get("splits", [])]
     for part in input_file.tfds_split.split("+"):
         name = part.split("[")[0].strip()
@@ -96,7 +107,7 @@ def check_tfds(source: Source, input_file: InputFile) -> None:
                 f"{input_file.field}: the split must be one of {', '.join(known)}; received "
                 f"{name!r} in {input_file.name!r}; name one of these"
             )
-    features_file = input_file.path / "features.json"
+    features_file = folder / "features.json"
     if features_file.is_file():  # data sets prepared by old versions have none
         features = json.loads(features_file.read_text(encoding="utf-8"))
         found = features.get("featuresDict", {}).get("features", {})
@@ -106,7 +117,7 @@ def check_tfds(source: Source, input_file: InputFile) -> None:
 
 def _check_label_names(source: Source, input_file: InputFile) -> None:
     """`ValueError` when not one class of the data set is among the configured names."""
-    file = input_file.path / f"{source.label_column}.labels.txt"
+    file = Path(input_file.path) / f"{source.label_column}.labels.txt"
     if source.label_names is None or not file.is_file():
         return
     classes = [name for name in file.read_text(encoding="utf-8").split("\n") if name]
@@ -121,49 +132,45 @@ def _check_label_names(source: Source, input_file: InputFile) -> None:
 def tfds_content_files(input_file: InputFile) -> list[Path]:
     """The files whose bytes decide what is read, whatever split: records and class names."""
     return sorted(
-        path for path in input_file.path.iterdir() if path.is_file() and path.name != _INFO
+        path for path in Path(input_file.path).iterdir() if path.is_file() and path.name != _INFO
     )
 
 
-def read_tfds(source: Source, input_file: InputFile) -> Iterator[Row | Reject]:
+def read_tfds(source: Source, input_file: InputFile, stripe: Stripe) -> Iterator[Made]:
     """Rows of a prepared split in its stored order, counted from 1; label ids become names."""
     import tensorflow as tf
 
-    pair_column = source.text_pair_column
-    number = 0
+    pick = value_picker(source, input_file)
     try:
-        examples, label_names = _examples(source, input_file)
-        for example in examples:
-            number += 1
-            yield row_of_values(
-                input_file.name,
-                number,
-                text=_plain(example[source.text_column]),
-                text_pair=None if pair_column is None else _plain(example[pair_column]),
-                label=_label(_plain(example[source.label_column]), label_names),
-                max_bytes=source.max_line_bytes,
-            )
+        examples, names = _examples(source, input_file)
+        for number, example in stripe.of(enumerate(examples, start=1)):
+            cells = {name: _label(_plain(cell), names.get(name)) for name, cell in example.items()}
+            yield pick(number, cells)
     except tf.errors.OpError as error:
         raise ValueError(
             f"{input_file.field}: the files in {input_file.path} must be whole; received one that "
-            f"cannot be read after row {number} ({error.message}); delete the folder and prepare "
-            "it again: download_and_prepare()"
+            f"cannot be read after row {stripe.count} ({error.message}); delete the folder and "
+            "prepare it again: download_and_prepare()"
         ) from error
 
 
-def _examples(source: Source, input_file: InputFile) -> tuple[Iterable[Any], list[str] | None]:
-    """The wanted features of each example, and the names of the label's classes if it has any."""
+def _examples(
+    source: Source, input_file: InputFile
+) -> tuple[Iterable[dict[str, Any]], dict[str, list[str]]]:
+    """The wanted features of each example, all for a function; names of classes by feature."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(input_file.path)
-    require_columns(source, input_file, sorted(builder.info.features))
+    features = builder.info.features
+    require_columns(source, input_file, sorted(features))
+    wanted = features if source.function is not None else source.columns()
     dataset = builder.as_dataset(
         split=input_file.tfds_split,
         shuffle_files=False,
-        decoders=tfds.decode.PartialDecoding(dict.fromkeys(source.columns(), True)),
+        decoders=tfds.decode.PartialDecoding(dict.fromkeys(wanted, True)),
     )
-    names = getattr(builder.info.features[source.label_column], "names", None)
-    return tfds.as_numpy(dataset), names
+    names = {name: getattr(features[name], "names", None) for name in wanted}
+    return tfds.as_numpy(dataset), {name: found for name, found in names.items() if found}
 
 
 def _prepared(home: Path, wanted: TfdsPlace, split: str, place: str) -> Path | None:
@@ -196,8 +203,9 @@ def _versions(home: Path) -> dict[str, Path]:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy scalar as the Python value in it; bytes and arrays as they are."""
-    return value.item() if getattr(value, "shape", None) == () else value
+    """A NumPy scalar as the Python value in it; bytes as the text they are; arrays as they are."""
+    value = value.item() if getattr(value, "shape", None) == () else value
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
 def _label(value: Any, names: list[str] | None) -> Any:

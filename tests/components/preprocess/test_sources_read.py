@@ -28,8 +28,8 @@ def test_csv_gives_quoted_fields_and_the_line_each_row_starts_on(tmp_path: Path)
     content = b'id,text,label\r\n1,"say ""hi"",\r\nthen go",a\r\n\r\n2,plain, b \r\n'
     rows = read_all(tmp_path, written(tmp_path, "a.csv", content))
     assert rows == [
-        Row("a.csv", 2, 'say "hi",\r\nthen go', None, "a"),
-        Row("a.csv", 5, "plain", None, "b"),
+        Row("a.csv", 2, 'say "hi",\r\nthen go', None, "a", others=(("id", "1"),)),
+        Row("a.csv", 5, "plain", None, "b", others=(("id", "2"),)),
     ]
 
 

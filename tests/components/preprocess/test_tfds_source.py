@@ -91,6 +91,19 @@ def test_slice_of_a_split_and_pair_column_are_read(prepared: Path) -> None:
     assert Counter(reason for _, reason in faults(rows)) == {"wrong_type": NUM_ROWS // 10}
 
 
+def test_function_gets_every_feature_in_plain_values(prepared: Path) -> None:
+    place = PLACE.replace("train", "unlabeled")
+    rows = read_all(prepared, place, function="builtins:dict", text_column="sentence")
+    (row,) = [row for row in rows if isinstance(row, Row)]
+    assert (row.text, row.label, row.others) == ("1", "positive", (("idx", "1"),))
+
+
+def test_rows_may_go_without_labels(prepared: Path) -> None:
+    place = PLACE.replace("train", "unlabeled")
+    rows = read_all(prepared, place, text_column="sentence", label_column=None)
+    assert sorted(texts(rows)) == ["-1", "1"]
+
+
 def test_row_without_a_label_is_rejected(prepared: Path) -> None:
     rows = read_all(prepared, PLACE.replace("train", "unlabeled"), text_column="sentence")
     assert texts(rows) == ["1"]
@@ -100,7 +113,7 @@ def test_row_without_a_label_is_rejected(prepared: Path) -> None:
 def test_config_may_be_left_out_when_there_is_one(prepared: Path) -> None:
     source = Source(train="tfds:short_reviews[train]", text_column="sentence")
     (file,) = list_files(source, "train", prepared)
-    assert file.path == prepared / "short_reviews" / "plain" / "1.2.0"
+    assert Path(file.path) == prepared / "short_reviews" / "plain" / "1.2.0"
 
 
 def test_config_must_be_named_when_there_are_two(prepared: Path, tmp_path: Path) -> None:
@@ -118,7 +131,7 @@ def test_newest_version_is_taken_unless_one_is_named(prepared: Path, tmp_path: P
         shutil.copytree(home / "1.2.0", home / version)
     for place, version in ((PLACE, "1.10.0"), (PLACE.replace("[", ":1.9.0["), "1.9.0")):
         (file,) = list_files(Source(train=place), "train", tmp_path)
-        assert file.path.name == version
+        assert Path(file.path).name == version
 
 
 def test_folder_of_tfds_is_looked_in_second(
@@ -126,7 +139,7 @@ def test_folder_of_tfds_is_looked_in_second(
 ) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
     (file,) = list_files(Source(train=PLACE), "train", tmp_path)
-    assert file.path.is_relative_to(prepared)
+    assert Path(file.path).is_relative_to(prepared)
 
 
 @pytest.mark.parametrize(
