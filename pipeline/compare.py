@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..components import files
 from ..components.contracts import ShardSet
-from . import report_data, store
+from . import report_data, runner, store
 from .report_text import text
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def compare_data(a: str | Path, b: str | Path) -> DataComparison:
     from ..components.preprocess import drift
     from ..components.preprocess.profiling import Profiler
 
+    runner.set_up_libraries()
     found, other = _open(str(a)), _open(str(b))
     if found is None:
         raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..components.contracts import ShardSet
+from ..components.example_spec import SPLITS
 
 if TYPE_CHECKING:
     from ..components.preprocess.statistics import Statistics
@@ -47,7 +48,8 @@ def summary(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not found:
         return []
     lines = []
-    for name, split in found["splits"].items():
+    for name in sorted(found["splits"], key=SPLITS.index):
+        split = found["splits"][name]  # report.json has them in the order of the alphabet
         parts = [
             f"{split['unknown_rate']:.2%} unknown tokens",
             f"{split['coverage']:.0%} of the vocabulary",

@@ -20,6 +20,7 @@ from .statistics import Statistics, add_counts
 Verdict = Literal["ok", "shifted", "not comparable"]
 
 SHOWN_TOKENS = 10
+CHANCE_TIMES = 10.0  # a token by itself: three standard deviations
 TOKENS_A_DRAW = 1.5  # a word comes again in its text: samples of IMDB reviews differ as if of fewer
 LENGTH_BINS = 32
 
@@ -175,7 +176,7 @@ def _names_line(
         growth = {name: b[name] * a.total() - a[name] * b.total() for name in names}
         grown = max(names, key=growth.__getitem__)
         share_a, share_b = a[grown] / a.total(), b[grown] / b.total()
-        note = f"{grown} {share_a:.1%} -> {share_b:.1%}" if share_b - share_a > 0.001 else ""
+        note = f"{grown} {share_a:.1%} -> {share_b:.1%}" if share_b - share_a > 0.005 else ""
     p, q = ([counts[name] for name in names] for counts in (a, b))
     return _distance_line(what, p, q, bound=bound, sizes=sizes, note=note)
 
@@ -219,15 +220,16 @@ def _binned(a: Statistics, b: Statistics) -> tuple[Any, Any]:
 
 
 def _changed_tokens(a: Any, b: Any, vocabulary: Sequence[str]) -> tuple[TokenChange, ...]:
-    """By what each adds to the divergence: rare tokens that come and go by chance stay below."""
+    """By what each adds to the divergence, and only what adds more than chance does."""
     if not np.sum(a) or not np.sum(b):
         return ()
+    chance = CHANCE_TIMES * (1 / np.sum(a) + 1 / np.sum(b)) / (8 * np.log(2))
     counts = [add_counts([x, np.zeros(len(vocabulary), np.int64)]) + 0.5 for x in (a, b)]
     p, q = (x / x.sum() for x in counts)
     middle = (p + q) / 2
-    added = p * np.log2(p / middle) + q * np.log2(q / middle)
+    added = (p * np.log2(p / middle) + q * np.log2(q / middle)) / 2
     order = np.argsort(-added, kind="stable")[:SHOWN_TOKENS]
     return tuple(
         TokenChange(token=vocabulary[i], share_a=float(p[i]), share_b=float(q[i]))
-        for i in order.tolist()
+        for i in order[added[order] > chance].tolist()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,18 @@ class Profiler:
     """Makes statistics that compare with those of `shards`: same tokenizer, same cutting."""
 
     def __init__(self, shards: ShardSet) -> None:
-        path = Path(shards.uri) / shards.vocabulary_file
         self._shards = shards
-        self.vocabulary: Sequence[str] = tokenizers.tokens(shards.tokenizer, path)
+        self._path = Path(shards.uri) / shards.vocabulary_file
+        self.vocabulary: Sequence[str] = tokenizers.tokens(shards.tokenizer, self._path)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        """Made when it is needed: stored statistics compare without it, and without TensorFlow."""
+        shards = self._shards
         whole = shards.task == "language_model"
-        self._tokenizer = tokenizers.load(
+        return tokenizers.load(
             shards.tokenizer,
-            path,
+            self._path,
             lowercase=shards.lowercase,
             sequence_length=_WHOLE if whole else shards.sequence_length,
             has_text_pair=shards.has_text_pair,

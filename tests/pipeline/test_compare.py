@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,15 @@ def test_data_against_itself_has_not_shifted(usual: Path) -> None:
     comparison = compare_data(usual, usual)
     assert list(comparison.pairs) == ["train", "test"]
     assert not comparison.shifted and comparison.notes == ()
+
+
+def test_stored_statistics_compare_without_tensorflow(usual: Path) -> None:
+    program = (
+        "import sys; from tpuline.pipeline.cli import main;"
+        "code = main(['compare-data', sys.argv[1], sys.argv[1]]);"
+        "sys.exit(code or 10 * ('tensorflow' in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", program, str(usual)], check=True, capture_output=True)
 
 
 def test_shifted_data_is_told_split_by_split(usual: Path, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def test_page_shows_every_fact(tmp_path: Path) -> None:
 
 
 def test_show_tells_a_line_a_split_and_a_line_a_violation(tmp_path: Path) -> None:
-    lines = report.summary_lines(report.to_json(with_statistics(tmp_path)))
+    document = json.loads(report.dumps(report.to_json(with_statistics(tmp_path))))
+    lines = report.summary_lines(document)
     texts = [line for line in lines if line.startswith("  texts ")]
     assert [line.split()[1] for line in texts] == ["train:", "validation:", "test:"]
     assert "33.33% unknown tokens" in texts[1]

@@ -64,6 +64,7 @@ def test_same_rows_are_no_shift() -> None:
     assert not comparison.shifted
     assert (comparison.rows_a, comparison.rows_b) == (400, 100)
     assert {line.verdict for line in comparison.lines} <= {"ok", "not comparable"}
+    assert comparison.tokens == ()
 
 
 def test_shift_of_labels_is_found_and_named() -> None:
