@@ -7,6 +7,7 @@ Every record is frozen and keyword-only. `uri` is the folder that holds the arti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from .modeling import ModelSpec
 
@@ -16,7 +17,7 @@ class Shard:
     """One TFRecord file and the raw texts of the same rows in the same order."""
 
     records_file: str
-    texts_file: str  # Parquet: text, text_pair (when the data has pairs), label
+    texts_file: str  # Parquet: id, text, text_pair (when the data has pairs), label
     num_examples: int
     size_bytes: int
     sha256: str  # of records_file
@@ -24,10 +25,14 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The rows of one split, as tokenised examples and as raw texts."""
+    """The rows of one split, as tokenised examples and as raw texts.
+
+    For a language model an example is a window of packed documents, and there are no labels.
+    """
 
     name: str
     num_examples: int
+    num_documents: int  # raw texts; for classification as many as examples
     num_tokens: int
     num_truncated: int  # rows whose text was longer than the sequence length
     label_counts: tuple[int, ...]  # by label id
@@ -37,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class ReasonCount:
-    """How many rows were set aside for one reason."""
+    """How many rows were set aside for one reason, or how often something was redacted."""
 
     reason: str
     count: int
@@ -48,17 +53,22 @@ class ShardSet:
     """Tokenised, sharded splits with everything needed to read them and to tokenise alike."""
 
     uri: str
+    task: Literal["classification", "language_model"] = "classification"
     splits: tuple[Split, ...]  # train, validation, test
     label_names: tuple[str, ...]  # by label id
     has_text_pair: bool
     sequence_length: int  # most tokens a row can have, [CLS] and [SEP] included
-    vocabulary_file: str  # one WordPiece token a line, line number = id
+    tokenizer: Literal["wordpiece", "sentencepiece", "bpe"] = "wordpiece"
+    vocabulary_file: str  # WordPiece: a token a line, line number = id; .model; tokenizer.json
     vocabulary_size: int
     lowercase: bool
     tokenizer_fingerprint: str
-    rejects_file: str  # JSON lines: file, row, reason, detail
+    rejects_file: str  # JSON lines: file, row, reason, detail; every row that is in no shard
     num_rejected: int
     rejected_by_reason: tuple[ReasonCount, ...]
+    redacted: tuple[ReasonCount, ...] = ()  # by kind
+    statistics_file: str = ""  # JSON: what the splits hold, and what was found wrong with them
+    schema_file: str = ""  # YAML: what later data must look like
 
     def split(self, name: str) -> Split:
         """The split called `name`; `KeyError` names the known ones."""

@@ -9,6 +9,7 @@ TOKEN_IDS = "token_ids"  # int64, 1 to sequence_length values
 SEGMENT_IDS = "segment_ids"  # int64, as many; stored only when the data has text pairs
 PADDING_MASK = "padding_mask"  # never stored: 1 where token_ids came from the row
 LABEL = "label"  # int64, one value
+POSITIONS = "positions"  # int64, as many; only in windows of language-model shards
 
 PAD_TOKEN, UNKNOWN_TOKEN, START_TOKEN, END_TOKEN = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 SPECIAL_TOKENS = (PAD_TOKEN, UNKNOWN_TOKEN, START_TOKEN, END_TOKEN, "[MASK]")
@@ -16,6 +17,9 @@ SPECIAL_TOKENS = (PAD_TOKEN, UNKNOWN_TOKEN, START_TOKEN, END_TOKEN, "[MASK]")
 
 TEXT, TEXT_PAIR = "text", "text_pair"
 """Names of the string inputs of the serving signature and of the columns of the texts files."""
+
+ID = "id"
+"""Column of the texts files: the content of a row as a hash."""
 
 SPLITS = ("train", "validation", "test")
 

@@ -6,7 +6,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .duplicates import Duplicates
+from .fingerprints import FingerprintFile
+from .leakage import SampledRow, merge_samples
+from .source import InputFile
 from .splits import KeyRange
+from .statistics import Statistics, add_statistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portion:
+    """What one worker reads of a file: every `num_stripes`-th run of rows."""
+
+    file: InputFile
+    stripe: int = 0
+    num_stripes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +50,10 @@ class Spilled:
     spill_files: tuple[SpillFile, ...] = ()
     rejects_files: tuple[RejectsFile, ...] = ()
     num_read: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)  # by reason
+    rejected: dict[str, Counter[str]] = field(default_factory=dict)  # by split, by reason
+    redacted: Counter[str] = field(default_factory=Counter)  # by kind
+    fingerprint_files: tuple[FingerprintFile, ...] = ()
+    column_sample: tuple[SampledRow, ...] = ()  # rows of train
     label_counts: dict[str, Counter[str]] = field(default_factory=dict)  # by split, by cell
     problems: tuple[str, ...] = ()  # what no rejected row can stand for
 
@@ -44,18 +61,25 @@ class Spilled:
 def add_spilled(parts: Iterable[Spilled]) -> Spilled:
     """The sum; of no part too, as Beam's combiners ask for."""
     parts = list(parts)
-    label_counts: dict[str, Counter[str]] = {}
-    for part in parts:
-        for split, counts in part.label_counts.items():
-            label_counts.setdefault(split, Counter()).update(counts)
     return Spilled(
         spill_files=tuple(file for part in parts for file in part.spill_files),
         rejects_files=tuple(file for part in parts for file in part.rejects_files),
         num_read=sum(part.num_read for part in parts),
-        rejected=sum((part.rejected for part in parts), Counter[str]()),
-        label_counts=label_counts,
+        rejected=_added(part.rejected for part in parts),
+        redacted=sum((part.redacted for part in parts), Counter[str]()),
+        fingerprint_files=tuple(file for part in parts for file in part.fingerprint_files),
+        column_sample=merge_samples(part.column_sample for part in parts),
+        label_counts=_added(part.label_counts for part in parts),
         problems=tuple(sorted({problem for part in parts for problem in part.problems})),
     )
+
+
+def _added(parts: Iterable[dict[str, Counter[str]]]) -> dict[str, Counter[str]]:
+    total: dict[str, Counter[str]] = {}
+    for part in parts:
+        for split, counts in part.items():
+            total.setdefault(split, Counter()).update(counts)
+    return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +89,8 @@ class ShardTask:
     split: str
     keys: KeyRange
     spill_files: tuple[SpillFile, ...]  # those that may hold its rows
+    split_rows: int  # of all shards of the split, repeats included
+    split_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +102,7 @@ class ShardFacts:
     records_file: str
     texts_file: str
     num_examples: int
+    num_documents: int
     size_bytes: int
     sha256: str
     num_tokens: int
@@ -86,12 +113,34 @@ class ShardFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """What shards became; the sum of them is the result of the second pass."""
+
+    shards: tuple[ShardFacts, ...] = ()
+    statistics: dict[str, Statistics] = field(default_factory=dict)  # by split
+
+
+def add_written(parts: Iterable[Written]) -> Written:
+    """The sum; of no part too, as Beam's combiners ask for."""
+    parts = list(parts)
+    return Written(
+        shards=tuple(shard for part in parts for shard in part.shards),
+        statistics={
+            split: add_statistics(
+                part.statistics[split] for part in parts if split in part.statistics
+            )
+            for split in sorted({split for part in parts for split in part.statistics})
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is decided once, between the two passes: from all facts of the first."""
 
     spilled: Spilled
     label_names: tuple[str, ...] = ()
     label_ids: dict[str, int] = field(default_factory=dict)  # by cell
-    vocabulary_size: int = 0
+    duplicates: Duplicates | None = None  # None: not looked for
     tasks: tuple[ShardTask, ...] = ()
     problem: str | None = None  # then there are no tasks

@@ -2,53 +2,84 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..example_spec import SPLITS
-from ..vocabulary import load_vocabulary, save_vocabulary
-from . import progress
-from .batching import batches
+from . import duplicate_decision, progress
+from .duplicate_search import DuplicatePairs
 from .facts import Plan, ShardTask, Spilled
 from .labels import MAX_LABELS, Labels, configured_labels, learn_labels
 from .rejects import too_many
-from .spill import read_sorted
+from .rows import Reject
+from .shards import ShardWork, kept_rows, keyed_batches
 from .splits import key_ranges, num_ranges
-from .vocabulary_learning import learn
+from .vocabulary_learning import learn_file
 from .work import Work
 
 MAX_SHARDS = 4096
+MAX_READERS = 8
+"""Files that training reads at once: see `train.dataset`."""
 
 
-def make_plan(spilled: Spilled, work: Work) -> Plan:
-    """Decides on labels and shards, and learns the vocabulary from train."""
+def make_plan(spilled: Spilled, pairs: list[DuplicatePairs], work: Work) -> Plan:
+    """Decides on labels, repeats and shards, and learns the vocabulary from train."""
     problem = _problem(spilled, work)
     if problem is not None:
         return Plan(spilled=spilled, problem=problem)
+    try:
+        found = duplicate_decision.resolve(pairs, work.duplicates, work.scratch_dir)
+    except ValueError as error:  # repeats that the config does not allow
+        return Plan(spilled=spilled, problem=str(error))
     labels = _labels(spilled, work)
     tasks = {split: _tasks(split, spilled, work) for split in SPLITS}
-    if work.learn:
-        progress.tell("learning the vocabulary", 0)
-        vocabulary = learn(
-            _train_texts(tasks["train"], labels),
-            size=work.vocabulary_size,
-            min_frequency=work.min_frequency,
-            lowercase=work.lowercase,
-        )
-        _save_whole(vocabulary, Path(work.vocabulary_file))
-    return Plan(
+    plan = Plan(
         spilled=spilled,
         label_names=labels.names,
         label_ids=dict(labels.ids),
-        vocabulary_size=len(load_vocabulary(work.vocabulary_file)),
+        duplicates=found,
         tasks=tuple(task for split in SPLITS for task in tasks[split]),
+    )
+    progress.say(_told(plan))
+    if work.vocabulary.preset is None:
+        progress.tell("learning the vocabulary", 0)
+        learn_file(work.vocabulary, _train_texts(tasks["train"], plan, work), work.vocabulary_file)
+    return plan
+
+
+def shard_work(plan: Plan, split: str, work: Work) -> ShardWork:
+    """What the writers of the shards of one split share."""
+    found = plan.duplicates
+    return ShardWork(
+        label_ids=plan.label_ids,
+        num_labels=len(plan.label_names),
+        sequence_length=work.sequence_length,
+        has_text_pair=work.has_text_pair,
+        drop_repeats=split == "train" and work.duplicates.exact == "drop",
+        dropped_file=found.dropped_file if found is not None and split == "train" else "",
+        out_dir=work.out_dir,
+        scratch_dir=work.scratch_dir,
+        privacy=work.privacy,
     )
 
 
+def _told(plan: Plan) -> str:
+    """rows -> bytes -> shards -> readers, for people, before the shards are written."""
+    parts = []
+    for split in SPLITS:
+        shards = [task for task in plan.tasks if task.split == split]
+        if shards:
+            megabytes = shards[0].split_bytes / 1e6
+            parts.append(
+                f"{split} {shards[0].split_rows:,} rows, {megabytes:,.1f} MB of text -> "
+                f"{len(shards)} shards -> {min(len(shards), MAX_READERS)} readers"
+            )
+    return "plan: " + "; ".join(parts)
+
+
 def _labels(spilled: Spilled, work: Work) -> Labels:
+    if work.task == "language_model":
+        return Labels(names=(), ids={"": 0})
     if work.source.label_names is not None:
         return configured_labels(work.source.label_names)
     return learn_labels(spilled.label_counts["train"])
@@ -58,11 +89,14 @@ def _problem(spilled: Spilled, work: Work) -> str | None:
     """The first thing that the user must mend; None when the second pass can go on."""
     if spilled.problems:
         return "\n".join(spilled.problems)
-    if too_many(spilled.rejected.total(), spilled.num_read, work.max_reject_share):
+    rejected = sum(spilled.rejected.values(), Counter[str]())
+    if too_many(rejected, spilled.num_read, work.max_reject_share):
         return "too many rows were rejected"  # the stage says which, once they are gathered
     for split in SPLITS:
         if not spilled.label_counts.get(split):
             return empty_split_problem(split, spilled.num_read, work)
+    if work.task == "language_model":
+        return None
     counts = spilled.label_counts["train"]
     if len(counts) > MAX_LABELS and work.source.label_names is None:
         return (
@@ -112,23 +146,19 @@ def _tasks(split: str, spilled: Spilled, work: Work) -> tuple[ShardTask, ...]:
             split=split,
             keys=keys,
             spill_files=tuple(file for file in files if file.keys.overlaps(keys)),
+            split_rows=sum(file.num_rows for file in files),
+            split_bytes=num_bytes,
         )
         for keys in key_ranges(count)
     )
 
 
-def _train_texts(tasks: tuple[ShardTask, ...], labels: Labels) -> Iterator[list[str]]:
-    """Cleaned texts in the order of the shards, one shard in memory at a time."""
+def _train_texts(tasks: tuple[ShardTask, ...], plan: Plan, work: Work) -> Iterator[list[str]]:
+    """Cleaned texts that will be in the shards, in their order, one shard in memory at a time."""
+    writing = shard_work(plan, "train", work)
     for task in tasks:
-        rows = read_sorted(task.spill_files, task.keys)
-        known = (row for row in rows if row.label in labels.ids)
-        for batch in batches(known, lambda row: len(row.cleaned) + len(row.cleaned_pair or "")):
-            texts = [row.cleaned for row in batch]
-            yield texts + [row.cleaned_pair for row in batch if row.cleaned_pair is not None]
-
-
-def _save_whole(vocabulary: tuple[str, ...], path: Path) -> None:
-    """Under its name only when whole: a second attempt writes the same file again."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    save_vocabulary(vocabulary, temporary)
-    os.replace(temporary, path)
+        set_aside: list[Reject] = []  # told of when the shard is written
+        for batch in keyed_batches(kept_rows(task, writing, set_aside)):
+            rows = [row for _, row in batch]
+            texts = [row.cleaned for row in rows]
+            yield texts + [row.cleaned_pair for row in rows if row.cleaned_pair is not None]

@@ -1,8 +1,9 @@
-"""Rows set aside: written by many workers, gathered into one sorted file, judged by their share."""
+"""Rows that are in no shard: written by many workers, gathered into one sorted file, judged."""
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 import uuid
 from collections import Counter
@@ -10,8 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
+from .dropped import REASONS as DROP_REASONS
 from .facts import RejectsFile
+from .privacy import Privacy, Redactor, hashed
 from .rows import Reject
+
+CHOSEN = frozenset({"dropped_by_function", "duplicate", *DROP_REASONS})
+"""Reasons that are no fault of the row: left out because the config says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,27 +29,35 @@ class Rejected:
     first: dict[str, Reject]  # the first of each reason, by file and row
 
 
-def write_rejects(rejects: Iterable[Reject], folder: Path, *, source: str = "") -> RejectsFile:
+def private(reject: Reject, redactor: Redactor, privacy: Privacy) -> Reject:
+    """The reject as a file may show it: its detail redacted, or only a hash of it."""
+    detail = redactor.redact(reject.detail)
+    return reject._replace(detail=hashed(detail) if privacy.rejects == "hash" else detail)
+
+
+def write_rejects(rejects: Iterable[Reject], folder: str, *, source: str = "") -> RejectsFile:
     """A file of one worker. `rejects` come sorted; `source`: the one file all of them are from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"rejects-{uuid.uuid4().hex}.jsonl"
+    path = files.join(folder, f"rejects-{uuid.uuid4().hex}.jsonl")
     num_rows = 0
-    with open(path, "x", encoding="utf-8") as file:
+    with (
+        files.appearing(path) as draft,
+        draft.open("x", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         for reject in rejects:
             file.write(_to_line(reject))
             num_rows += 1
-    return RejectsFile(path=str(path), num_rows=num_rows, source=source)
+    return RejectsFile(path=path, num_rows=num_rows, source=source)
 
 
-def gather_rejects(files: Iterable[RejectsFile], path: Path) -> Rejected:
+def gather_rejects(written: Iterable[RejectsFile], path: Path) -> Rejected:
     """Merges the workers' files into one, sorted by file and row, in flat memory."""
-    files = list(files)
-    # Thousands of sources may have a file each: read one after the other, never all at once.
-    of_sources = sorted((file for file in files if file.source), key=lambda file: file.source)
-    streams = [_chain(of_sources), *(_read(file) for file in files if not file.source)]
+    written = list(written)
+    # Thousands of sources may have files each: read one source after the other, never all at once.
+    of_sources = sorted((file for file in written if file.source), key=lambda file: file.source)
+    streams = [_chain(of_sources), *(_read(file) for file in written if not file.source)]
     counts: Counter[str] = Counter()
     first: dict[str, Reject] = {}
-    with open(path, "w", encoding="utf-8") as merged:
+    with open(path, "w", encoding="utf-8", errors="backslashreplace") as merged:
         for reject in heapq.merge(*streams):
             merged.write(_to_line(reject))
             counts[reject.reason] += 1
@@ -50,21 +65,27 @@ def gather_rejects(files: Iterable[RejectsFile], path: Path) -> Rejected:
     return Rejected(counts=counts, first=first)
 
 
-def too_many(num_rejected: int, num_read: int, max_share: float) -> bool:
-    """Whether more rows were set aside than `max_share` of those read."""
-    return num_rejected > max_share * num_read
+def num_faults(counts: Counter[str]) -> int:
+    """How many of the rows could not be used, as opposed to: were not wanted."""
+    return sum(count for reason, count in counts.items() if reason not in CHOSEN)
+
+
+def too_many(counts: Counter[str], num_read: int, max_share: float) -> bool:
+    """Whether more rows could not be used than `max_share` of those read."""
+    return num_faults(counts) > max_share * num_read
 
 
 def check_share(rejected: Rejected, num_read: int, max_share: float, path: Path) -> None:
     """`ValueError` with the counts by reason and an example of each when there are too many."""
-    total = rejected.counts.total()
-    if not too_many(total, num_read, max_share):
+    if not too_many(rejected.counts, num_read, max_share):
         return
     reasons = "; ".join(
         f"{reason}: {count:,}, first at {first.file}:{first.row} ({first.detail})"
         for reason, count in rejected.counts.most_common()
+        if reason not in CHOSEN
         for first in [rejected.first[reason]]
     )
+    total = num_faults(rejected.counts)
     raise ValueError(
         f"preprocess.max_reject_share: at most {max_share:.2%} of the rows may be rejected; "
         f"received {total:,} of {num_read:,} ({total / num_read:.2%}): {reasons}; mend them "
@@ -72,13 +93,14 @@ def check_share(rejected: Rejected, num_read: int, max_share: float, path: Path)
     )
 
 
-def _chain(files: Iterable[RejectsFile]) -> Iterator[Reject]:
-    for file in files:
-        yield from _read(file)
+def _chain(written: Iterable[RejectsFile]) -> Iterator[Reject]:
+    """Files sorted by source. A source that several workers share has a file of each."""
+    for _, of_source in itertools.groupby(written, key=lambda file: file.source):
+        yield from heapq.merge(*map(_read, of_source))
 
 
-def _read(file: RejectsFile) -> Iterator[Reject]:
-    with open(file.path, encoding="utf-8") as lines:
+def _read(written: RejectsFile) -> Iterator[Reject]:
+    with files.reading(written.path) as lines:
         for line in lines:
             yield Reject(**json.loads(line))
 

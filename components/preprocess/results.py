@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import Any
 
+from .. import files
 from ..contracts import Shard, Split
+from .duplicates import Duplicates
 from .facts import RejectsFile, ShardFacts
+from .leakage import SampledRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,22 +21,31 @@ class Result:
     problem: str | None  # what the user must mend; then there are no shards
     num_read: int
     rejects_files: tuple[RejectsFile, ...]
+    missing: dict[str, dict[str, int]]  # rejected rows, by split of the source and reason
+    redacted: dict[str, int]  # by kind
+    column_sample: tuple[SampledRow, ...]
     label_names: tuple[str, ...]
-    vocabulary_size: int
+    duplicates: Duplicates | None
     shards: tuple[ShardFacts, ...]
+    statistics: dict[str, Any]  # by split: JSON of `statistics.Statistics`
 
 
-def save_result(result: Result, path: Path) -> None:
+def save_result(result: Result, path: str) -> None:
     """Writes what `load_result` reads."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(result)), encoding="utf-8")
+    files.write_bytes(path, json.dumps(asdict(result)).encode())
 
 
-def load_result(path: Path) -> Result:
+def load_result(path: str) -> Result:
     """The outcome of the run that has just ended."""
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields = json.loads(files.read_bytes(path))
     fields["rejects_files"] = tuple(RejectsFile(**file) for file in fields["rejects_files"])
     fields["label_names"] = tuple(fields["label_names"])
+    fields["column_sample"] = tuple(
+        SampledRow(label, tuple((name, cell) for name, cell in others), num_rows)
+        for label, others, num_rows in fields["column_sample"]
+    )
+    found = fields["duplicates"]
+    fields["duplicates"] = None if found is None else Duplicates.from_json(found)
     fields["shards"] = tuple(_shard_facts(**shard) for shard in fields["shards"])
     return Result(**fields)
 
@@ -59,6 +71,7 @@ def split_of_shards(name: str, shards: Sequence[ShardFacts]) -> Split:
     return Split(
         name=name,
         num_examples=sum(shard.num_examples for shard in shards),
+        num_documents=sum(shard.num_documents for shard in shards),
         num_tokens=sum(shard.num_tokens for shard in shards),
         num_truncated=sum(shard.num_truncated for shard in shards),
         label_counts=_column_sums([shard.label_counts for shard in shards]),

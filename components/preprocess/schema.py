@@ -6,8 +6,8 @@ Everything here is shares and bounds; `schema_file` reads and writes it as YAML.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .statistics import Statistics
@@ -136,6 +136,23 @@ def check(
         found += checks.tokens(schema, split, statistics)
         found += checks.names(schema, split, statistics)
     return (*found, *_rejects(schema, num_read, rejected))
+
+
+def widened(schema: Schema, violations: Sequence[Violation]) -> Schema:
+    """With room for what other splits of the same data show: they must not violate their own."""
+    for violation in violations:
+        section, _, key = violation.what.rpartition(".")
+        found: Any = violation.received
+        if key == "names":
+            known: NameSchema = getattr(schema, section)
+            found = replace(known, names=tuple(sorted((*known.names, found))))
+            schema = replace(schema, **{section: found})
+        elif key.startswith("max_"):
+            bound = {key: min(1.0, _rounded(1.5 * found))}
+            if section:
+                bound = {section: replace(getattr(schema, section), **bound)}
+            schema = replace(schema, **bound)
+    return schema
 
 
 def _rejects(schema: Schema, num_read: int, rejected: Mapping[str, int]) -> Iterator[Violation]:

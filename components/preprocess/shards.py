@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..example_spec import LABEL, SEGMENT_IDS, TEXT, TEXT_PAIR, TOKEN_IDS
+from .. import files
+from ..example_spec import LABEL, SEGMENT_IDS, TOKEN_IDS
 from .batching import batches
+from .dropped import Dropped
 from .facts import RejectsFile, ShardFacts, ShardTask
+from .privacy import Privacy, Redactor
 from .records import encode_examples
-from .rejects import write_rejects
+from .rejects import private, write_rejects
 from .rows import Reject, reject
 from .spill import SpilledRow, read_sorted
-
-ROW_GROUP_ROWS = 4096
+from .splits import content
+from .statistics_builder import StatisticsBuilder
+from .texts_file import TextsWriter
+from .tfrecord import frame
 
 
 class Tokens(NamedTuple):
@@ -31,72 +34,115 @@ class Tokens(NamedTuple):
 
 
 Tokenize = Callable[[list[SpilledRow]], Tokens]
+KeyedRow = tuple[bytes, SpilledRow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardWork:
+    """What all shards of a split have in common."""
+
+    label_ids: Mapping[str, int]  # by cell
+    num_labels: int
+    sequence_length: int
+    has_text_pair: bool
+    drop_repeats: bool  # rows with the content and label of another one
+    dropped_file: str  # keys that are left out; "" for none
+    out_dir: str
+    scratch_dir: str
+    privacy: Privacy
 
 
 def write_shard(
-    task: ShardTask,
-    *,
-    label_ids: Mapping[str, int],
-    num_labels: int,
-    sequence_length: int,
-    has_text_pair: bool,
-    tokenize: Tokenize,
-    workdir: Path,
-    scratch: Path,
+    task: ShardTask, work: ShardWork, *, tokenize: Tokenize, statistics: StatisticsBuilder
 ) -> ShardFacts:
-    """Rows whose label is unknown are rejected; the others are written in the order of their keys.
+    """Writes the rows in the order of their keys, but for those that are set aside.
 
-    Files appear under their names only when they are whole, so that two attempts do not mix.
+    `statistics` is fed every batch. Files appear under their names only when they are whole, so
+    that two attempts do not mix.
     """
-    part = f"{task.keys.index:05d}-of-{task.keys.count:05d}"
-    records_file = f"{task.split}/shard-{part}.tfrecord"
-    texts_file = f"{task.split}/texts-{part}.parquet"
-    (workdir / task.split).mkdir(exist_ok=True)
     rejects: list[Reject] = []
-    counts = _Counts(num_labels, sequence_length)
-    rows = _known(read_sorted(task.spill_files, task.keys), label_ids, rejects)
-    with (
-        _appearing(workdir / records_file) as records_path,
-        _appearing(workdir / texts_file) as texts_path,
-        _record_writer(records_path) as records,
-        _TextsWriter(texts_path, has_text_pair) as texts,
-    ):
-        for batch in batches(rows, lambda row: len(row.cleaned) + len(row.cleaned_pair or "")):
-            labels = [label_ids[row.label] for row in batch]
-            tokens = tokenize(batch)
-            for example in encode_examples(_features(labels, tokens)):
-                records.write(example)
-            texts.add(batch, labels)
+    counts = Counts(work.num_labels, work.sequence_length)
+    sink = ShardFiles(task, work)
+    with sink:
+        for batch in keyed_batches(kept_rows(task, work, rejects)):
+            keys, rows = [key for key, _ in batch], [row for _, row in batch]
+            labels = [work.label_ids[row.label] for row in rows]
+            tokens = tokenize(rows)
+            sink.write(encode_examples(_features(labels, tokens)))
+            sink.texts.add(keys, rows, labels)
             counts.add(labels, tokens)
-    path = workdir / records_file
-    with open(path, "rb") as written:
-        sha256 = hashlib.file_digest(written, "sha256").hexdigest()
-    return ShardFacts(
-        split=task.split,
-        index=task.keys.index,
-        records_file=records_file,
-        texts_file=texts_file,
-        size_bytes=path.stat().st_size,
-        sha256=sha256,
-        rejects=_write_sorted(rejects, scratch),
-        **counts.facts(),
+            add_statistics(statistics, keys, rows, labels, tokens)
+    return sink.facts(counts, write_sorted(rejects, work))
+
+
+def add_statistics(
+    builder: StatisticsBuilder,
+    keys: list[bytes],
+    rows: list[SpilledRow],
+    labels: list[int] | None,
+    tokens: Tokens,
+) -> None:
+    """Feeds one batch."""
+    paired = tokens.segment_ids is not None
+    builder.add(
+        texts=[row.cleaned for row in rows],
+        pairs=[row.cleaned_pair or "" for row in rows] if paired else None,
+        labels=labels,
+        token_ids=tokens.token_ids,
+        row_lengths=tokens.row_lengths,
+        truncated=tokens.truncated,
+        keys=keys,
     )
 
 
-def _known(
-    rows: Iterable[SpilledRow], label_ids: Mapping[str, int], rejects: list[Reject]
-) -> Iterator[SpilledRow]:
-    names = ", ".join(sorted(label_ids)[:20])
-    for row in rows:
-        if row.label in label_ids:
-            yield row
-        else:
+def keyed_batches(rows: Iterable[KeyedRow]) -> Iterator[list[KeyedRow]]:
+    """Batches that are worth a call of the tokenizer."""
+    return batches(rows, lambda row: len(row[1].cleaned) + len(row[1].cleaned_pair or ""))
+
+
+def kept_rows(task: ShardTask, work: ShardWork, rejects: list[Reject]) -> Iterator[KeyedRow]:
+    """The rows that go into the shard; the others are added to `rejects`.
+
+    Raises:
+        ValueError: two rows of different content have the same key.
+    """
+    dropped = Dropped.load(work.dropped_file, task.keys) if work.dropped_file else None
+    names = ", ".join(sorted(work.label_ids)[:20])
+    redactor = Redactor(work.privacy)
+    last_key, last = b"", None
+    for key, row in read_sorted(task.spill_files, task.keys):
+        if row.label not in work.label_ids:
             detail = f"{row.label!r} is not among the labels {names}"
-            rejects.append(reject(row.file, row.row, "unknown_label", detail))
+            unknown = reject(row.file, row.row, "unknown_label", detail)
+            rejects.append(private(unknown, redactor, work.privacy))
+            continue
+        why = dropped.reason(key) if dropped is not None else None
+        if why is not None:
+            reason, file, number = why
+            detail = f"like {file}:{number}"
+            rejects.append(Reject(row.file, row.row, reason, detail))  # type: ignore[arg-type]
+            continue
+        if last is not None and key == last_key:
+            _check_same_content(last, row)
+            if work.drop_repeats and row.label == last.label:
+                detail = f"like {last.file}:{last.row}"
+                rejects.append(Reject(row.file, row.row, "duplicate", detail))
+                continue
+        last_key, last = key, row
+        yield key, row
 
 
-def _write_sorted(rejects: list[Reject], scratch: Path) -> RejectsFile | None:
-    return write_rejects(sorted(rejects), scratch) if rejects else None
+def _check_same_content(first: SpilledRow, second: SpilledRow) -> None:
+    if content(first.cleaned, first.cleaned_pair) != content(second.cleaned, second.cleaned_pair):
+        raise ValueError(
+            f"preprocess: rows of different content must have different ids; received one for "
+            f"{first.file}:{first.row} and {second.file}:{second.row}; change or drop one of them"
+        )
+
+
+def write_sorted(rejects: list[Reject], work: ShardWork) -> RejectsFile | None:
+    """The rejects of one shard as a file, if there are any."""
+    return write_rejects(sorted(rejects), work.scratch_dir) if rejects else None
 
 
 def _features(labels: list[int], tokens: Tokens) -> dict[str, tuple[Any, Any]]:
@@ -109,8 +155,59 @@ def _features(labels: list[int], tokens: Tokens) -> dict[str, tuple[Any, Any]]:
     return features | {TOKEN_IDS: (tokens.token_ids, tokens.row_lengths)}
 
 
-class _Counts:
-    """Facts of the rows written so far."""
+class ShardFiles:
+    """The two files of a shard, which appear when the block ends well."""
+
+    def __init__(self, task: ShardTask, work: ShardWork) -> None:
+        part = f"{task.keys.index:05d}-of-{task.keys.count:05d}"
+        self._task, self._work = task, work
+        self.records_file = f"{task.split}/shard-{part}.tfrecord"
+        self.texts_file = f"{task.split}/texts-{part}.parquet"
+        self._digest, self._size_bytes = hashlib.sha256(), 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> ShardFiles:
+        out = self._work.out_dir
+        with ExitStack() as stack:
+            records = stack.enter_context(files.appearing(files.join(out, self.records_file)))
+            texts = stack.enter_context(files.appearing(files.join(out, self.texts_file)))
+            self._records = stack.enter_context(records.open("wb"))
+            self.texts = stack.enter_context(
+                TextsWriter(
+                    texts,
+                    has_text_pair=self._work.has_text_pair,
+                    labelled=self._work.num_labels > 0,
+                )
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def write(self, examples: Iterable[bytes]) -> None:
+        """Appends serialised examples."""
+        framed = frame(examples)
+        self._records.write(framed)
+        self._digest.update(framed)
+        self._size_bytes += len(framed)
+
+    def facts(self, counts: Counts, rejects: RejectsFile | None) -> ShardFacts:
+        """What there is to know of the finished shard."""
+        return ShardFacts(
+            split=self._task.split,
+            index=self._task.keys.index,
+            records_file=self.records_file,
+            texts_file=self.texts_file,
+            size_bytes=self._size_bytes,
+            sha256=self._digest.hexdigest(),
+            rejects=rejects,
+            **counts.facts(),
+        )
+
+
+class Counts:
+    """Facts of the examples written so far."""
 
     def __init__(self, num_labels: int, sequence_length: int) -> None:
         import numpy as np
@@ -120,6 +217,7 @@ class _Counts:
         self._num_truncated = 0
 
     def add(self, labels: list[int], tokens: Tokens) -> None:
+        """Counts one batch."""
         import numpy as np
 
         self._labels += np.bincount(labels, minlength=len(self._labels))
@@ -127,67 +225,13 @@ class _Counts:
         self._num_truncated += int(tokens.truncated.sum())
 
     def facts(self) -> dict[str, Any]:
+        """The fields of `ShardFacts` of the same names."""
         lengths = self._lengths.tolist()
         return {
             "num_examples": sum(lengths),
+            "num_documents": sum(lengths),
             "num_tokens": sum(length * count for length, count in enumerate(lengths)),
             "num_truncated": self._num_truncated,
             "label_counts": tuple(self._labels.tolist()),
             "length_counts": tuple(lengths),
         }
-
-
-def _record_writer(path: Path) -> Any:
-    import tensorflow as tf
-
-    return tf.io.TFRecordWriter(str(path))
-
-
-class _TextsWriter:
-    """Raw texts and label ids of the rows, in row groups."""
-
-    def __init__(self, path: Path, has_text_pair: bool) -> None:
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        columns = [(TEXT, pa.string())]
-        if has_text_pair:
-            columns.append((TEXT_PAIR, pa.string()))
-        self._schema = pa.schema([*columns, (LABEL, pa.int32())])
-        # Texts seldom repeat: a dictionary costs time and gives nothing.
-        self._writer = parquet.ParquetWriter(
-            path, self._schema, compression="zstd", use_dictionary=False
-        )
-        self._rows: list[tuple[Any, ...]] = []
-
-    def __enter__(self) -> _TextsWriter:
-        return self
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is None:
-            self._flush()
-        self._writer.close()
-
-    def add(self, rows: list[SpilledRow], labels: list[int]) -> None:
-        paired = TEXT_PAIR in self._schema.names
-        for row, label in zip(rows, labels, strict=True):
-            texts = (row.text, row.text_pair) if paired else (row.text,)
-            self._rows.append((*texts, label))
-        if len(self._rows) >= ROW_GROUP_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self._rows:
-            columns = [list(column) for column in zip(*self._rows, strict=True)]
-            self._writer.write_table(pa.table(columns, schema=self._schema))
-            self._rows.clear()
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """A name to write to; the file gets its own when all went well."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    yield temporary
-    os.replace(temporary, path)

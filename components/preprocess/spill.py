@@ -11,9 +11,10 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from contextlib import ExitStack
 from typing import BinaryIO, NamedTuple
 
+from .. import files
 from .facts import SpillFile
 from .splits import KeyRange, range_of
 
@@ -36,10 +37,11 @@ class SpillWriter:
     Their names are unique: what a bundle left that failed and was tried again is never read.
     """
 
-    def __init__(self, folder: Path, num_buckets: int) -> None:
+    def __init__(self, folder: str, num_buckets: int) -> None:
         self._folder = folder
         self._num_buckets = num_buckets
         self._name = uuid.uuid4().hex
+        self._appearing = ExitStack()
         self._files: dict[tuple[str, int], BinaryIO] = {}
         self._num_rows: Counter[tuple[str, int]] = Counter()
         self._num_bytes: Counter[tuple[str, int]] = Counter()
@@ -49,8 +51,7 @@ class SpillWriter:
         place = split, range_of(key, self._num_buckets)
         file = self._files.get(place)
         if file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            file = self._files[place] = self._path(*place).open("xb")
+            file = self._files[place] = self._open(self._path(*place))
         # A cleaned text is stored only where it differs.
         cleaned = None if row.cleaned == row.text else row.cleaned
         cleaned_pair = None if row.cleaned_pair == row.text_pair else row.cleaned_pair
@@ -61,50 +62,56 @@ class SpillWriter:
         self._num_bytes[place] += len(content)
 
     def close(self) -> tuple[SpillFile, ...]:
-        """Everything is on disk after it."""
-        for file in self._files.values():
-            file.close()
+        """Everything is in its place after it."""
+        self._appearing.close()
         return tuple(
             SpillFile(
                 split=split,
                 keys=KeyRange(index=bucket, count=self._num_buckets),
-                path=str(self._path(split, bucket)),
+                path=self._path(split, bucket),
                 num_rows=self._num_rows[split, bucket],
                 num_bytes=self._num_bytes[split, bucket],
             )
             for split, bucket in sorted(self._files)
         )
 
-    def _path(self, split: str, bucket: int) -> Path:
-        return self._folder / f"{split}-{bucket:03d}-{self._name}.jsonl"
+    def _open(self, path: str) -> BinaryIO:
+        draft = self._appearing.enter_context(files.appearing(path))
+        return self._appearing.enter_context(draft.open("xb"))
+
+    def _path(self, split: str, bucket: int) -> str:
+        return files.join(self._folder, f"{split}-{bucket:03d}-{self._name}.jsonl")
 
 
-def read_sorted(files: Iterable[SpillFile], keys: KeyRange) -> Iterator[SpilledRow]:
-    """The rows with a key in `keys`, sorted by key, label and texts.
+def read_sorted(spilled: Iterable[SpillFile], keys: KeyRange) -> Iterator[tuple[bytes, SpilledRow]]:
+    """The rows with a key in `keys`, each with its key, sorted by key, label and texts.
 
     Holds as many bytes as these rows have on disk.
     """
     first, last = keys.first.hex().encode(), keys.last.hex().encode()
     lines: list[bytes] = []
-    for file in files:
+    for file in spilled:
         if file.keys.overlaps(keys):
-            with open(file.path, "rb") as opened:
+            with files.reading(file.path) as opened:
                 whole = file.keys.count >= keys.count
                 lines.extend(line for line in opened if whole or first <= line[:32] <= last)
     lines.sort()
     lines.reverse()
     while lines:  # popped, so that a line is gone when its row is made
-        _, content, origin = lines.pop().split(b"\t")
+        key, content, origin = lines.pop().split(b"\t")
         label, text, text_pair, cleaned, cleaned_pair = json.loads(content)
         name, row = json.loads(origin)
-        yield SpilledRow(
-            label=label,
-            text=text,
-            text_pair=text_pair,
-            cleaned=text if cleaned is None else cleaned,
-            cleaned_pair=text_pair if cleaned_pair is None else cleaned_pair,
-            file=name,
-            row=row,
+        yield (
+            bytes.fromhex(key.decode()),
+            SpilledRow(
+                label=label,
+                text=text,
+                text_pair=text_pair,
+                cleaned=text if cleaned is None else cleaned,
+                cleaned_pair=text_pair if cleaned_pair is None else cleaned_pair,
+                file=name,
+                row=row,
+            ),
         )
 
 

@@ -1,12 +1,14 @@
 """Where a row goes: its content decides, never its file or its place in one. Pure.
 
-A row's content is its cleaned text, and cleaned pair, but not its label: equal texts share their
-place in the order and, when splits are cut, their split.
+A row's content is its cleaned text, and cleaned pair, whatever their case and compatibility forms,
+but not its label: texts that are equal in this sense are duplicates. They share their place in the
+order and, when splits are cut, their split.
 """
 
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,10 +17,20 @@ KEY_BITS = 128
 _ORDER_SALT, _SPLIT_SALT = b"tpuline order", b"tpuline split"
 
 
-def content_key(text: str, text_pair: str | None) -> bytes:
-    """16 bytes, evenly spread: rows are stored in the order of their keys."""
-    content = text if text_pair is None else f"{text}\0{text_pair}"  # no cleaned text has a NUL
-    return hashlib.blake2b(content.encode(), digest_size=KEY_BITS // 8, person=_ORDER_SALT).digest()
+def content(text: str, text_pair: str | None) -> str:
+    """What of a cleaned row counts when duplicates are told: NFKC, case folded; NUL before a pair.
+
+    No cleaned text has a NUL.
+    """
+    whole = text if text_pair is None else f"{text}\0{text_pair}"
+    return whole.lower() if whole.isascii() else unicodedata.normalize("NFKC", whole).casefold()
+
+
+def content_key(row_content: str) -> bytes:
+    """16 bytes of a row's `content`, evenly spread: rows are stored in the order of their keys."""
+    return hashlib.blake2b(
+        row_content.encode(), digest_size=KEY_BITS // 8, person=_ORDER_SALT
+    ).digest()
 
 
 def cut_split(key: bytes, shares: Mapping[str, float]) -> str:

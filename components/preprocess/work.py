@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from .. import files
+from .duplicates import DuplicatesConfig
+from .privacy import Privacy
 from .source import Source
+from .vocabulary_config import FILE_NAMES, Vocabulary
+
+TaskName = Literal["classification", "language_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One preprocess run, as it is sent to workers."""
+    """One preprocess run, as it is sent to workers. Folders are local paths or `gs://`."""
 
+    task: TaskName
     source: Source
     cut: dict[str, float]  # shares of the train source, for the splits that are cut from it
-    vocabulary_size: int
-    min_frequency: int
-    learn: bool  # whether the vocabulary is learnt; else vocabulary_file is there already
-    lowercase: bool
+    vocabulary: Vocabulary
     sequence_length: int
     shard_size_bytes: int
     num_shards: int | None
     num_buckets: int
     max_reject_share: float
-    workdir: str
+    duplicates: DuplicatesConfig
+    privacy: Privacy
+    out_dir: str  # what is the artifact's: vocabulary, shards
+    scratch_dir: str  # what is gone at the end
+    progress_dir: str  # of the machine of the stage; see `progress`
 
     @property
     def has_text_pair(self) -> bool:
@@ -30,12 +39,8 @@ class Work:
 
     @property
     def vocabulary_file(self) -> str:
-        return f"{self.workdir}/vocabulary.txt"
-
-    @property
-    def spill_dir(self) -> str:
-        return f"{self.workdir}/spill"
+        return files.join(self.out_dir, FILE_NAMES[self.vocabulary.type])
 
     @property
     def result_file(self) -> str:
-        return f"{self.spill_dir}/result.json"
+        return files.join(self.scratch_dir, "result.json")

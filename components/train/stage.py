@@ -100,6 +100,11 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
             shards.
         FloatingPointError: the loss is no longer a finite number.
     """
+    if inputs.shards.task != "classification":
+        raise ValueError(
+            "preprocess.task: must be classification, the one task that can be trained so far; "
+            f"received {inputs.shards.task!r}; its shards are made: run with --until preprocess"
+        )
     lane = ctx.hardware.start()
     if config.global_batch_size % lane.num_replicas:
         raise ValueError(

@@ -112,7 +112,8 @@ def _shards(labels: tuple[str, ...]) -> ShardSet:
         tokens = sum(n * count for n, count in enumerate(scaled))
         splits.append(
             Split(
-                name=name, num_examples=rows, num_tokens=tokens, num_truncated=scaled[64] - 2,
+                name=name, num_examples=rows, num_documents=rows, num_tokens=tokens,
+                num_truncated=scaled[64] - 2,
                 label_counts=tuple(counts), length_counts=tuple(scaled), shards=shards,
             )
         )  # fmt: skip

@@ -110,6 +110,7 @@ def _write_split(
     return Split(
         name=name,
         num_examples=len(rows),
+        num_documents=len(rows),
         num_tokens=0,
         num_truncated=0,
         label_counts=tuple(labels.count(label) for label in range(len(LABEL_NAMES))),

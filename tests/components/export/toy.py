@@ -95,6 +95,7 @@ def write_shards(
             Split(
                 name=name,
                 num_examples=num_rows,
+                num_documents=num_rows,
                 num_tokens=0,
                 num_truncated=0,
                 label_counts=(0, 0, 0),

@@ -46,7 +46,14 @@ def config(**changes: Any) -> stage.Config:
 def preprocess(data: Path, out: Path, made: stage.Config, log: Log | None = None) -> ShardSet:
     """Runs the stage in the empty folder `out`."""
     out.mkdir()
-    ctx = Context(workdir=out, data_dir=data, seed=0, hardware=None, log=log or Log())  # type: ignore[arg-type]
+    ctx = Context(
+        workdir=out,
+        shared=str(out),
+        data_dir=data,
+        seed=0,
+        hardware=None,  # type: ignore[arg-type]
+        log=log or Log(),
+    )
     return stage.run(made, stage.Inputs(), ctx)
 
 

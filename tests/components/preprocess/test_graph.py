@@ -9,13 +9,15 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from tpuline.components import tokenizers
 from tpuline.components.contracts import ShardSet
-from tpuline.components.graph_tokenizer import GraphTokenizer
 from tpuline.components.preprocess import graph, stage
+from tpuline.components.preprocess.duplicates import DuplicatesConfig
+from tpuline.components.preprocess.facts import Portion
 from tpuline.components.preprocess.results import load_result
 from tpuline.components.preprocess.source import Source
 from tpuline.components.preprocess.sources import list_files
-from tpuline.components.vocabulary import load_vocabulary
+from tpuline.components.stage import Context
 
 from .stage_runs import (
     Log,
@@ -55,8 +57,9 @@ def test_every_row_lands_in_one_split_with_its_label(shards: ShardSet) -> None:
 
 
 def test_records_are_the_texts_through_the_tokenizer(shards: ShardSet) -> None:
-    tokenizer = GraphTokenizer(
-        load_vocabulary(Path(shards.uri) / shards.vocabulary_file),
+    tokenizer = tokenizers.load(
+        "wordpiece",
+        Path(shards.uri) / shards.vocabulary_file,
         lowercase=True,
         sequence_length=16,
         has_text_pair=False,
@@ -89,6 +92,8 @@ def test_facts_are_those_of_the_files(shards: ShardSet) -> None:
 
 def test_only_what_the_contract_names_is_left(shards: ShardSet) -> None:
     named = {shards.vocabulary_file, shards.rejects_file}
+    named |= {shards.statistics_file, shards.schema_file}
+    named |= {"dataset_info.json", "features.json", "label.labels.txt"}  # for TFDS
     for split in shards.splits:
         assert len(split.shards) == 4
         named |= {shard.records_file for shard in split.shards}
@@ -108,7 +113,7 @@ def test_bytes_do_not_depend_on_files_their_order_or_buckets(
     backwards = ROWS[::-1]
     for number, start in enumerate(range(0, 400, 150)):
         write_csv(tmp_path / f"part{number}.csv", backwards[start : start + 150])
-    monkeypatch.setattr(stage, "num_ranges", lambda *_: 16)
+    monkeypatch.setattr(stage, "num_buckets", lambda *_: 16)
     made = config(source=Source(train="part*.csv"), num_shards=4)
     other = preprocess(tmp_path, tmp_path / "out", made)
     assert contents(Path(other.uri)) == contents(Path(shards.uri))
@@ -131,7 +136,8 @@ def test_equal_texts_never_straddle_cut_splits(tmp_path: Path) -> None:
         for blank, end, label in (("", "", "a"), (" ", "<br>", "b"), ("", "\u2003", "a"))
     ]
     write_csv(tmp_path / "train.csv", variants)
-    shards = preprocess(tmp_path, tmp_path / "out", config())
+    made = config(duplicates=DuplicatesConfig(exact="report"))
+    shards = preprocess(tmp_path, tmp_path / "out", made)
     seen = [
         {" ".join(row["text"].replace("<br>", " ").split()) for row in texts(shards, split.name)}
         for split in shards.splits
@@ -145,7 +151,11 @@ def test_pairs_keep_both_texts(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", rows, columns="text other label")
     source = Source(train="train.csv", text_pair_column="other")
     shards = preprocess(tmp_path, tmp_path / "out", config(source=source))
-    found = [tuple(row.values()) for split in shards.splits for row in texts(shards, split.name)]
+    found = [
+        (row["text"], row["text_pair"], row["label"])
+        for split in shards.splits
+        for row in texts(shards, split.name)
+    ]
     assert shards.has_text_pair
     assert sorted(found) == sorted((a, b, int(label)) for a, b, label in rows)
     for row in records(shards, "train"):
@@ -162,8 +172,12 @@ def test_splits_with_files_of_their_own_keep_their_rows(tmp_path: Path) -> None:
     assert sorted(row["text"] for row in texts(shards, "test")) == sorted(
         text for text, _ in ROWS[100:150]
     )
+    validation = {row["text"] for row in texts(shards, "validation")}
+    shared = [text for text, _ in ROWS[100:150] if text not in validation]
+    left_out = [line for line in rejects(tmp_path / "out") if line["reason"] == "in_test"]
+    assert len(left_out) == len(shared) > 0
     kept = shards.split("train").num_examples + shards.split("validation").num_examples
-    assert kept == 200
+    assert kept + len(left_out) == 200
 
 
 def test_rejected_and_accepted_rows_are_all_rows(tmp_path: Path) -> None:
@@ -191,17 +205,25 @@ def test_a_bundle_that_is_tried_again_leaves_no_trace(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", ROWS)
     made = config()
     whole = preprocess(tmp_path, tmp_path / "whole", made)
-    files = list(list_files(made.source, "train", tmp_path))
-    work = stage._work(made, files, tmp_path / "again")
+    portions = [Portion(file=file) for file in list_files(made.source, "train", tmp_path)]
     (tmp_path / "again").mkdir()
+    ctx = Context(
+        workdir=tmp_path / "again",
+        shared=str(tmp_path / "again"),
+        data_dir=tmp_path,
+        seed=0,
+        hardware=None,  # type: ignore[arg-type]
+        log=Log(),
+    )
+    work = stage._work(made, 1, ctx)
     failed = graph.SpillRows(work)
     failed.setup()
     failed.start_bundle()
-    failed.process(files[0])
+    failed.process(portions[0])
     list(failed.finish_bundle())  # its facts are lost; its files stay
     with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
-        graph.build(pipeline, work, files)
-    result = load_result(Path(work.result_file))
+        graph.build(pipeline, work, portions)
+    result = load_result(work.result_file)
     assert sum(shard.num_examples for shard in result.shards) == 400
     for split in whole.splits:
         for shard in split.shards:

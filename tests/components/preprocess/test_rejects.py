@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tpuline.components.preprocess.rejects import check_share, gather_rejects, write_rejects
+from tpuline.components.preprocess.privacy import Privacy, Redactor
+from tpuline.components.preprocess.rejects import (
+    check_share,
+    gather_rejects,
+    private,
+    write_rejects,
+)
 from tpuline.components.preprocess.rows import Reject
 
 
@@ -15,12 +21,12 @@ def rejects_of(file: str, *rows: int, reason: str = "missing_label") -> list[Rej
 
 def test_rejects_come_sorted_by_file_and_row_whoever_wrote_them(tmp_path: Path) -> None:
     files = [
-        write_rejects(rejects_of("b.csv", 2, 10), tmp_path / "spill", source="b.csv"),
-        write_rejects(rejects_of("a.csv", 9, 100), tmp_path / "spill", source="a.csv"),
+        write_rejects(rejects_of("b.csv", 2, 10), str(tmp_path / "spill"), source="b.csv"),
+        write_rejects(rejects_of("a.csv", 9, 100), str(tmp_path / "spill"), source="a.csv"),
         write_rejects(
             rejects_of("a.csv", 10, reason="unknown_label")
             + rejects_of("c.csv", 1, reason="unknown_label"),
-            tmp_path / "spill",
+            str(tmp_path / "spill"),
         ),
     ]
     rejected = gather_rejects(files, tmp_path / "rejects.jsonl")
@@ -36,7 +42,7 @@ def test_rejects_come_sorted_by_file_and_row_whoever_wrote_them(tmp_path: Path) 
 
 
 def test_too_many_rejects_name_reasons_and_first_rows(tmp_path: Path) -> None:
-    files = [write_rejects(rejects_of("a.csv", 3, 7), tmp_path)]
+    files = [write_rejects(rejects_of("a.csv", 3, 7), str(tmp_path))]
     rejected = gather_rejects(files, tmp_path / "rejects.jsonl")
     check_share(rejected, 100, 0.02, tmp_path / "rejects.jsonl")
     with pytest.raises(ValueError, match="max_reject_share") as error:
@@ -45,3 +51,32 @@ def test_too_many_rejects_name_reasons_and_first_rows(tmp_path: Path) -> None:
     assert "received 2 of 99" in message
     assert "missing_label: 2, first at a.csv:3" in message
     assert str(tmp_path / "rejects.jsonl") in message
+
+
+def test_rejects_of_a_source_that_workers_shared_come_sorted(tmp_path: Path) -> None:
+    files = [
+        write_rejects(rejects_of(name, *rows), str(tmp_path), source=name)
+        for name, rows in (("b.csv", [3]), ("a.csv", [1, 7]), ("b.csv", [2, 9]), ("a.csv", [4]))
+    ]
+    gather_rejects(files, tmp_path / "rejects.jsonl")
+    lines = (tmp_path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [(json.loads(line)["file"], json.loads(line)["row"]) for line in lines]
+    assert found == [("a.csv", 1), ("a.csv", 4), ("a.csv", 7), ("b.csv", 2), ("b.csv", 3), ("b.csv", 9)]  # fmt: skip  # noqa: E501
+
+
+def test_rows_left_out_on_purpose_are_no_faults(tmp_path: Path) -> None:
+    files = [write_rejects(rejects_of("a.csv", *range(50), reason="duplicate"), str(tmp_path))]
+    rejected = gather_rejects(files, tmp_path / "rejects.jsonl")
+    check_share(rejected, 100, 0.0, tmp_path / "rejects.jsonl")
+    assert rejected.counts == {"duplicate": 50}
+
+
+def test_a_reject_shows_no_more_than_privacy_allows() -> None:
+    privacy = Privacy(redact=("email",), rejects="full")
+    (shown,) = rejects_of("a.csv", 1)
+    shown = shown._replace(detail="write to jo@example.org")
+    assert private(shown, Redactor(privacy), privacy).detail == "write to [EMAIL]"
+    hashing = Privacy(rejects="hash")
+    hidden = private(shown, Redactor(hashing), hashing)
+    assert (hidden.file, hidden.row, hidden.reason) == (shown.file, shown.row, shown.reason)
+    assert "jo" not in hidden.detail and "write" not in hidden.detail

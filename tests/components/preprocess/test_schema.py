@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tpuline.components.preprocess import schema_file
-from tpuline.components.preprocess.schema import Schema, SchemaConfig, Violation, check, infer
+from tpuline.components.preprocess.schema import (
+    Schema,
+    SchemaConfig,
+    Violation,
+    check,
+    infer,
+    widened,
+)
 from tpuline.components.preprocess.statistics import Statistics
 
 from .made_statistics import ALL, Row, statistics
@@ -207,3 +214,12 @@ def test_empty_split_is_no_violation() -> None:
         **READ,
     )  # fmt: skip
     assert found == ()
+
+
+def test_other_splits_of_the_same_data_make_room_for_themselves() -> None:
+    rows: list[Row] = [(text, int(i % 5 > 0)) for i, (text, _) in enumerate(ROWS)]
+    violations = checked(rows, split="test")
+    wide = widened(inferred(), violations)
+    found = {"test": statistics(rows, shares=ALL)}
+    assert violations and check(wide, found, task="classification", label_names=NAMES, **READ) == ()
+    assert wide.labels is not None and 0.1 < wide.labels.max_shift < 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tpuline.components.preprocess.spill import SpilledRow, SpillWriter, read_sorted
-from tpuline.components.preprocess.splits import content_key, key_ranges
+from tpuline.components.preprocess.splits import content, content_key, key_ranges
 
 
 def row(number: int, label: str = "x", **changes: object) -> SpilledRow:
@@ -15,10 +15,14 @@ def row(number: int, label: str = "x", **changes: object) -> SpilledRow:
     return made._replace(**changes)  # type: ignore[arg-type]
 
 
+def key_of(spilled: SpilledRow) -> bytes:
+    return content_key(content(spilled.cleaned, spilled.cleaned_pair))
+
+
 def spill(folder: Path, rows: list[SpilledRow], num_buckets: int):
-    writer = SpillWriter(folder, num_buckets)
+    writer = SpillWriter(str(folder), num_buckets)
     for spilled in rows:
-        writer.add("train", content_key(spilled.cleaned, spilled.cleaned_pair), spilled)
+        writer.add("train", key_of(spilled), spilled)
     return writer.close()
 
 
@@ -30,7 +34,7 @@ def test_ranges_in_turn_are_the_global_order(
     rows = [row(number) for number in range(300)]
     files = spill(tmp_path, rows[:100], num_buckets) + spill(tmp_path, rows[100:], num_buckets)
     read = [kept for keys in key_ranges(num_ranges) for kept in read_sorted(files, keys)]
-    assert read == sorted(rows, key=lambda kept: content_key(kept.cleaned, None))
+    assert read == [(key_of(kept), kept) for kept in sorted(rows, key=key_of)]
     assert sum(file.num_rows for file in files) == 300
 
 
@@ -41,7 +45,8 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
         row(3, text="x", cleaned="x", text_pair=" p", cleaned_pair="p", file='odd\t"\n.csv'),
     ]
     files = spill(tmp_path, rows, 1)
-    assert sorted(read_sorted(files, key_ranges(1)[0]), key=lambda kept: kept.row) == rows
+    read = [kept for _, kept in read_sorted(files, key_ranges(1)[0])]
+    assert sorted(read, key=lambda kept: kept.row) == rows
 
 
 def test_equal_texts_lie_by_label_wherever_they_came_from(tmp_path: Path) -> None:
@@ -52,7 +57,7 @@ def test_equal_texts_lie_by_label_wherever_they_came_from(tmp_path: Path) -> Non
     ]
     for order in permutations(same):
         read = list(read_sorted(spill(tmp_path, list(order), 2), key_ranges(1)[0]))
-        assert [kept.row for kept in read] == [9, 5, 1]
+        assert [kept.row for _, kept in read] == [9, 5, 1]
 
 
 def test_sizes_do_not_depend_on_where_rows_came_from(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tpuline.components.preprocess.splits import (
     KeyRange,
+    content,
     content_key,
     cut_split,
     key_ranges,
@@ -14,14 +15,14 @@ from tpuline.components.preprocess.splits import (
     range_of,
 )
 
-KEYS = [content_key(f"text {i}", None) for i in range(20_000)]
+KEYS = [content_key(f"text {i}") for i in range(20_000)]
 CUT = {"validation": 0.1, "test": 0.25}
 
 
 def test_keys_are_pinned() -> None:
     """Another key moves rows to other splits: models trained before would be judged on train."""
-    assert content_key("hello", None).hex() == "c238a79a2a1c50bc579ec78c141165f5"
-    assert content_key("hello", "world").hex() == "64996e5e92bdb4e3f2f0937d93470b3d"
+    assert content_key(content("hello", None)).hex() == "c238a79a2a1c50bc579ec78c141165f5"
+    assert content_key(content("hello", "world")).hex() == "64996e5e92bdb4e3f2f0937d93470b3d"
     assert [cut_split(key, CUT) for key in KEYS[:8]] == [
         "train",
         "train",
@@ -35,8 +36,23 @@ def test_keys_are_pinned() -> None:
 
 
 def test_a_pair_is_not_its_texts_run_together() -> None:
-    keys = {content_key("a", "b c"), content_key("a b", "c"), content_key("a b c", None)}
-    assert len(keys) == 3
+    assert len({content("a", "b c"), content("a b", "c"), content("a b c", None)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Great!", "great!"), ("STRASSE", "straße"), ("ﬁne", "fine"), ("Ａ１", "a1")],
+)
+def test_case_and_compatibility_forms_do_not_tell_rows_apart(one: str, other: str) -> None:
+    assert content(one, None) == content(other, None)
+    assert content("x", one) == content("x", other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("good!", "good?"), ("ok 😀", "ok 😡"), ("resume", "résumé")]
+)
+def test_punctuation_emoji_and_accents_tell_rows_apart(one: str, other: str) -> None:
+    assert content(one, None) != content(other, None)
 
 
 def test_cut_gives_each_split_its_share() -> None:

@@ -106,6 +106,7 @@ def _split(folder: Path, name: str, made: list[tuple[list[int], int]], num_files
     return Split(
         name=name,
         num_examples=len(made),
+        num_documents=len(made),
         num_tokens=sum(lengths),
         num_truncated=0,
         label_counts=(labels.count(0), labels.count(1)),

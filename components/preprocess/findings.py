@@ -1,0 +1,141 @@
+"""What a run found in its rows: told, written to statistics.json and schema.yaml, and judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..contracts import ShardSet
+from ..example_spec import SPLITS
+from ..stage import Context, Log
+from . import duplicate_report, schema, schema_file
+from .config import Config
+from .leakage import LeakingColumn, explain, leaking_columns
+from .rejects import CHOSEN
+from .results import Result
+from .schema import Schema, Violation
+from .statistics import Statistics
+from .statistics_file import DataFacts, Table, dumps, from_json
+from .tfds_layout import tfds_files
+
+STATISTICS_FILE = "statistics.json"
+SCHEMA_FILE = "schema.yaml"
+
+
+def judge(config: Config, shards: ShardSet, result: Result, ctx: Context) -> None:
+    """Leaves statistics.json, schema.yaml and what TFDS reads, and tells what a person should know.
+
+    Raises:
+        ValueError: a column gives the label away, or the data is not as its schema says, and the
+            config wants the run to fail then.
+    """
+    splits = {name: from_json(result.statistics[name]) for name in SPLITS}
+    facts = _Facts(config, shards, result, splits)
+    violations: tuple[Violation, ...] = ()
+    expected = schema_file.load(config.schema, ctx.data_dir)
+    if expected is not None:
+        violations = facts.violations(expected)
+    leaking = _leaking(config, result)
+    found = DataFacts(
+        splits=splits,
+        violations=violations,
+        tables=tuple(_tables(shards, result, leaking)),
+    )
+    _write(ctx.workdir / STATISTICS_FILE, dumps(found))
+    _write(ctx.workdir / SCHEMA_FILE, schema_file.to_yaml(facts.schema()))
+    described = tfds_files(
+        shards.splits,
+        label_names=shards.label_names,
+        has_text_pair=shards.has_text_pair,
+        task=shards.task,
+    )
+    for name, content in described.items():
+        _write(ctx.workdir / name, content)
+    _tell(config, violations, leaking, result, ctx.log)
+
+
+class _Facts:
+    """What a schema is about."""
+
+    def __init__(
+        self, config: Config, shards: ShardSet, result: Result, splits: Mapping[str, Statistics]
+    ) -> None:
+        self._splits = splits
+        counted = sum((Counter(counts) for counts in result.missing.values()), Counter[str]())
+        self._given: dict[str, Any] = {
+            "task": config.task,
+            "label_names": shards.label_names,
+            "num_read": result.num_read,
+            "rejected": {
+                reason: count for reason, count in counted.items() if reason not in CHOSEN
+            },
+        }
+
+    def violations(self, expected: Schema) -> tuple[Violation, ...]:
+        """Where the splits are not as expected."""
+        return schema.check(expected, self._splits, **self._given)
+
+    def schema(self) -> Schema:
+        """What later data must look like: as train does, with room for the other splits."""
+        inferred = schema.infer(self._splits["train"], **self._given)
+        return schema.widened(inferred, self.violations(inferred))
+
+
+def _leaking(config: Config, result: Result) -> tuple[LeakingColumn, ...]:
+    return () if config.leakage.columns == "off" else leaking_columns(result.column_sample)
+
+
+def _tell(
+    config: Config,
+    violations: tuple[Violation, ...],
+    leaking: tuple[LeakingColumn, ...],
+    result: Result,
+    log: Log,
+) -> None:
+    for line in duplicate_report.lines(result.duplicates) if result.duplicates is not None else ():
+        log.info(line)
+    if result.redacted:
+        log.info("redacted: " + ", ".join(f"{n:,} {kind}" for kind, n in result.redacted.items()))
+    columns = [f"preprocess.leakage.columns: {explain(column)}" for column in leaking]
+    unmet = [f"preprocess.schema: {violation.message}" for violation in violations]
+    failed = columns if config.leakage.columns == "fail" else []
+    failed += unmet if config.schema.on_violation == "fail" else []
+    if failed:
+        raise ValueError(
+            "\n".join(failed) + "\nmend the data, or edit the schema, or have it warn only"
+        )
+    for message in columns + unmet:
+        log.warning(message)
+
+
+def _tables(
+    shards: ShardSet, result: Result, leaking: tuple[LeakingColumn, ...]
+) -> Iterator[Table]:
+    if result.duplicates is not None:
+        yield from duplicate_report.tables(result.duplicates)
+    if leaking:
+        yield Table(
+            title="Columns that give the label away",
+            columns=("column", "by", "accuracy", "most frequent label"),
+            rows=tuple(
+                (c.column, c.how, round(c.accuracy, 4), round(c.majority, 4)) for c in leaking
+            ),
+        )
+    if shards.redacted:
+        yield Table(
+            title="Redacted",
+            columns=("kind", "times"),
+            rows=tuple((count.reason, count.count) for count in shards.redacted),
+        )
+    yield Table(
+        title="Rows set aside",
+        columns=("reason", "rows"),
+        rows=tuple((count.reason, count.count) for count in shards.rejected_by_reason),
+        note=f"{result.num_read:,} rows were read; each row set aside stands in rejects.jsonl",
+    )
+
+
+def _write(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8", errors="backslashreplace")

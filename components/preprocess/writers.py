@@ -1,0 +1,77 @@
+"""Shard tasks -> shards and their statistics: tokenizers are made once a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from .. import tokenizers
+from ..graph_tokenizer import TextTokenizer
+from .facts import ShardTask, Written
+from .shards import ShardWork, Tokens, write_shard
+from .spill import SpilledRow
+from .statistics_builder import StatisticsBuilder, sample_shares
+from .terms import token_table
+from .work import Work
+
+_STRINGS = tf.TensorSpec([None], tf.string)
+
+
+class Writers:
+    """Writes shard after shard with the run's own vocabulary."""
+
+    def __init__(self, work: Work) -> None:
+        kind, path = work.vocabulary.type, work.vocabulary_file
+        self._work = work
+        self._tokenizer = tokenizers.load(
+            kind,
+            path,
+            lowercase=work.vocabulary.lowercase,
+            sequence_length=work.sequence_length,
+            has_text_pair=work.has_text_pair,
+        )
+        self._table = token_table(tokenizers.tokens(kind, path))
+        self._tokenize = tokenize_function(self._tokenizer)
+
+    def write(self, task: ShardTask, work: ShardWork) -> Written:
+        """One shard of labelled rows, or of a language model's windows."""
+        builder = StatisticsBuilder(
+            self._table,
+            num_labels=work.num_labels,
+            sequence_length=work.sequence_length,
+            shares=sample_shares(task.split_rows),
+        )
+        if self._work.task == "language_model":
+            from .windows import write_windows
+
+            facts = write_windows(task, work, tokenizer=self._tokenizer, statistics=builder)
+        else:
+            facts = write_shard(task, work, tokenize=self._tokenize, statistics=builder)
+        return Written(shards=(facts,), statistics={task.split: builder.build()})
+
+
+def tokenize_function(tokenizer: TextTokenizer) -> Any:
+    """Cleaned rows -> `Tokens`, through the tokenizer's ops compiled once."""
+    has_text_pair = tokenizer.has_text_pair
+
+    def rows_of(*texts: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        rows = tokenizer.tokenize(*texts)
+        segments = (rows.segment_ids.values,) if has_text_pair else ()
+        return (rows.token_ids.values, rows.token_ids.row_lengths(), rows.truncated, *segments)
+
+    flat = tf.function(rows_of, input_signature=[_STRINGS] * (1 + has_text_pair), autograph=False)
+
+    def tokenize(rows: list[SpilledRow]) -> Tokens:
+        texts = [tf.constant([row.cleaned for row in rows])]
+        if has_text_pair:
+            texts.append(tf.constant([row.cleaned_pair for row in rows]))
+        token_ids, row_lengths, truncated, *segments = (part.numpy() for part in flat(*texts))
+        return Tokens(
+            token_ids=token_ids,
+            segment_ids=segments[0] if segments else None,
+            row_lengths=row_lengths,
+            truncated=truncated,
+        )
+
+    return tokenize
