@@ -102,19 +102,19 @@ class Redactor:
         return text
 
     def _replace_own(self, text: str, name: str, pattern: str) -> str:
-        """About 70 microseconds for a text of 1,400 characters, most of it inside Arrow."""
+        """About 100 microseconds for a text of 1,400 characters, most of it inside Arrow."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        parts = self._walls.split(text)  # stretches at the even places, walls between them
-        found = False
-        for place in range(0, len(parts), 2):
-            stretch = parts[place]
-            if stretch and pc.match_substring_regex(stretch, pattern).as_py():
-                mark = token(name)
-                parts[place] = pc.replace_substring_regex(stretch, pattern, mark).as_py()
-                self.counts[name] += parts[place].count(mark)
-                found = True
-        return "".join(parts) if found else text
+        walls = "[" in text or not text.isascii()
+        parts = self._walls.split(text) if walls else [text]  # stretches at the even places
+        stretches = pa.array(parts[::2])
+        if not any(pc.match_substring_regex(stretches, pattern).to_pylist()):
+            return text
+        mark = token(name)
+        parts[::2] = pc.replace_substring_regex(stretches, pattern, mark).to_pylist()
+        self.counts[name] += sum(stretch.count(mark) for stretch in parts[::2])
+        return "".join(parts)
 
 
 def hashed(text: str) -> str:

@@ -19,7 +19,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Literal
@@ -89,7 +89,7 @@ def has_number(text: str) -> bool:
 
 def compact(text: str) -> str:
     """Letters and digits only, in capitals, digits of any script as 0 to 9."""
-    return _ascii_digits("".join(char for char in text if char.isalnum())).upper()
+    return _ascii_digits(_NO_LETTER_OR_DIGIT.sub("", text)).upper()
 
 
 def _ascii_digits(text: str) -> str:
@@ -114,6 +114,7 @@ _END = r"(?!\w)"
 _NUMBER = re.compile(
     rf"\d(?:(?:{_GAP}\d){{6}}|\d{{0,2}}(?:\.\d{{1,3}}){{3}}|(?<=[A-Za-z]{{2}}\d)\d)"
 )
+_NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 _DIGIT_GROUP = re.compile(r"\d+")
 
 
@@ -204,7 +205,7 @@ def _iban_length(country: str) -> int:
 
 
 # Cards: 13 to 19 digits, first digits and lengths as issuers have them (ISO/IEC 7812), Luhn.
-_CARD = rf"{_FIRST}(?:{_SEP}\d){{12,18}}{_END}"
+_CARD = rf"[2-6２-６](?<!\w.)(?<!\d[.,].)\d{{3}}(?:{_SEP}\d){{9,15}}{_END}"
 _ISSUED = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3[0689]\d{12,17}|35\d{14,17}"
     r"|(?:6\d|5[06-9])\d{11,17}"
@@ -234,13 +235,12 @@ def _groups(*sizes: int) -> str:
 
 def _id(country: str, module: str, pattern: str, before: int = 0) -> tuple[str, Detector]:
     """Proved by a module of python-stdnum; the id begins `before` characters before the match."""
+    return country, _detector("national_id", "number", pattern, partial(_proved, module, before))
 
-    def span(match: re.Match[str]) -> Span | None:
-        start, end = match.start() - before, match.end()
-        valid = _stdnum(module).is_valid(compact(match.string[start:end]))
-        return (start, end) if valid else None
 
-    return country, _detector("national_id", "number", pattern, span)
+def _proved(module: str, before: int, match: re.Match[str]) -> Span | None:
+    start, end = match.start() - before, match.end()
+    return (start, end) if _stdnum(module).is_valid(compact(match.string[start:end])) else None
 
 
 _CODICE_FISCALE = (
@@ -281,7 +281,7 @@ _AMERICAN = (
     rf"[1-9１-９]{_FREE}(?:(?<=[1１]){_GAP}[2-9２-９]|(?<![1１]))\d\d"
     rf"{_GAP}[2-9２-９]\d\d{_GAP}\d{{4}}(?!\d)(?![.,]\d)"
 )
-_ANNOUNCED = rf"{_FIRST}(?:{_GAP}\d){{6,14}}(?!\d)"
+_ANNOUNCED = rf"{_FIRST}\d(?:{_GAP}\d){{5,13}}(?!\d)"
 _ANNOUNCES = re.compile(
     r"(?i)\b(?:tel|telephone|telefon\w*|phone|fax|mobile?|cell|handy|call|dial|ring|sms|whatsapp)\b"
     r"[^\w\n]{0,3}(?:\w{1,12}[^\w\n]{1,3}){0,2}$"
