@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a config; what is stored already is reused")
     check = commands.add_parser("check", help="find what is wrong with a config without running it")
     plan = commands.add_parser("plan", help="say what would run, what would be reused, and why")
-    show = commands.add_parser("show", help="print the result of a run")
+    show = commands.add_parser("show", help="print the result of a run, or what stored data holds")
     compare = commands.add_parser("compare-data", help="say how far two sets of texts are apart")
     for command in (run, check, plan):
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
@@ -39,10 +39,25 @@ def parser() -> argparse.ArgumentParser:
         )
     for command in (run, plan):
         command.add_argument(
-            "--root", metavar="DIR", default="runs", help="where artifacts are kept (default: runs)"
+            "--root",
+            metavar="DIR",
+            default="runs",
+            help="where artifacts are kept: a folder, or gs://bucket/folder (default: runs)",
         )
         command.add_argument("--until", metavar="STAGE", help="stop after this stage")
-    show.add_argument("run", metavar="RUN", help="the folder of a run: <root>/<config name>")
+    show.add_argument(
+        "path",
+        metavar="PATH",
+        help="the folder of a run: <root>/<config name>, or data: <root>/preprocess/<key>, or a "
+        "shard in it",
+    )
+    show.add_argument(
+        "--examples",
+        metavar="N",
+        type=int,
+        default=3,
+        help="how many rows of the data to print (default: 3)",
+    )
     compare.add_argument(
         "a", metavar="A", help="the data of a run: <root>/<config name> or <root>/preprocess/<key>"
     )
@@ -85,7 +100,7 @@ def _run(args: argparse.Namespace) -> int:
     if result.reported:
         for line in report.summary_lines(api.read_report(result.folder)):
             print(line)
-        print(f"report: {result.report_html}")
+        print(f"report: {result.place}/report.html")
     return {"failed": FAILED, "refused": REFUSED}.get(result.status, DONE)
 
 
@@ -109,14 +124,17 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from . import api, report
+    from . import api, report, show_data
     from .errors import ConfigError
 
     try:
-        facts = api.read_report(args.run)
-    except ValueError as error:
+        if show_data.is_data(args.path):
+            lines = list(show_data.lines(args.path, num_examples=args.examples))
+        else:
+            lines = report.summary_lines(api.read_report(args.path))
+    except (ValueError, OSError) as error:
         raise ConfigError([str(error)], source="show") from error
-    for line in report.summary_lines(facts):
+    for line in lines:
         print(line)
     return DONE
 

@@ -123,9 +123,7 @@ class Store:
 
     def read(self, manifest: Manifest, output: Any) -> Any:
         """The artifact as its contract record, `uri` set to where it stands on this machine."""
-        record = _adapter(output).validate_json(json.dumps(manifest.output))
-        uri = str(self.folder(manifest.stage, manifest.key))
-        return replace(record, uri=uri)
+        return record(manifest, output, uri=str(self.folder(manifest.stage, manifest.key)))
 
     @contextmanager
     def writing(
@@ -180,6 +178,11 @@ class Store:
 
     def publish_run(self, name: str) -> None:
         """Brings the folder of a run to where people look for it: here it is there already."""
+
+
+def record(manifest: Manifest, output: Any, *, uri: str) -> Any:
+    """What a manifest tells of its artifact, as the contract record `output`."""
+    return replace(_adapter(output).validate_json(json.dumps(manifest.output)), uri=uri)
 
 
 def describe(folder: Path) -> tuple[StoredFile, ...]:

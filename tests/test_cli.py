@@ -15,7 +15,7 @@ FLAGS = {
     "run": {"config", "--set", "--root", "--until"},
     "check": {"config", "--set"},
     "plan": {"config", "--set", "--root", "--until"},
-    "show": {"run"},
+    "show": {"path", "--examples"},
     "compare-data": {"a", "b", "--json"},
 }
 
