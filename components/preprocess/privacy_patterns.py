@@ -7,9 +7,9 @@ look behind from there, because that is what `re` searches for fast.
 Known misses. Email: `joe (at) example.com`, white space around the @, scripts other than Latin.
 Phone: fewer than 7 digits; numbers that begin neither with +, 00 or 0 nor look North American,
 unless a word such as "phone" or "call" stands shortly before; glued to letters, or in a path.
-Card: more than one separator between groups. IBAN: glued to letters. National ids: US without
-separators, Dutch of 8 digits, Italian with spaces. URL: a / ? # within the userinfo, secrets in
-the path.
+Card: more than one separator between groups, fewer than four digits in the first. IBAN: glued to
+letters. National ids: US without separators, Dutch of 8 digits, Italian with spaces. URL: a / ? #
+within the userinfo, secrets in the path.
 """
 
 from __future__ import annotations
@@ -74,17 +74,19 @@ def replace(text: str, detector: Detector) -> tuple[str, int]:
     return "".join((*pieces, text[done:])), len(pieces) // 2
 
 
-def has_number(text: str) -> bool:
-    """Whether a number is there that may be an address, account, card, id or phone number.
+def has_digit(text: str) -> bool:
+    """Whether a decimal digit of any script is there. For ASCII, ten times memchr is fastest."""
+    if text.isascii():
+        return (
+            "1" in text or "0" in text or "2" in text or "9" in text or "5" in text
+            or "3" in text or "4" in text or "8" in text or "7" in text or "6" in text
+        )  # fmt: skip
+    return _DIGIT.search(text) is not None
 
-    Ten times memchr answers for most texts in less than a microsecond, one pass for the others.
-    """
-    if text.isascii() and not (
-        "1" in text or "0" in text or "2" in text or "9" in text or "5" in text
-        or "3" in text or "4" in text or "8" in text or "7" in text or "6" in text
-    ):  # fmt: skip
-        return False
-    return _NUMBER.search(text) is not None
+
+def has_number(text: str) -> bool:
+    """Whether a number is there that may be an address, account, card, id or phone number."""
+    return has_digit(text) and _NUMBER.search(text) is not None
 
 
 def compact(text: str) -> str:
@@ -110,6 +112,7 @@ _SEP = rf"[\s.{_DASHES}]?"
 _GAP = rf"[\s.{_DASHES}/()]{{0,3}}"  # also "(0) 30 / 123"
 _FIRST = r"\d(?<!\w\d)(?<!\d[.,]\d)"  # begins neither inside a word nor after a decimal point
 _END = r"(?!\w)"
+_DIGIT = re.compile(r"\d")
 # Seven digits, however separated; four short groups with dots; two digits after two letters.
 _NUMBER = re.compile(
     rf"\d(?:(?:{_GAP}\d){{6}}|\d{{0,2}}(?:\.\d{{1,3}}){{3}}|(?<=[A-Za-z]{{2}}\d)\d)"
