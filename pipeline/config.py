@@ -20,7 +20,7 @@ from .errors import ConfigError
 from .hardware.config import HardwareConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_KEPT = ("bool", "null", "merge")
+_KEPT = ("null", "merge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,8 @@ class RunConfig:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with the scalars of YAML 1.2: 1e-4 is a number, 010 and 1:30 and dates are text.
+    """Safe YAML with the scalars of YAML 1.2: 1e-4 is a number; 010, 1:30, dates, off and no are
+    text.
 
     A key given twice is refused.
     """
@@ -51,6 +52,9 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in _KEPT]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]{0,30})$"), list("-+0123456789")
 )

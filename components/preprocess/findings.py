@@ -129,12 +129,6 @@ def _tables(
             columns=("kind", "times"),
             rows=tuple((count.reason, count.count) for count in shards.redacted),
         )
-    yield Table(
-        title="Rows set aside",
-        columns=("reason", "rows"),
-        rows=tuple((count.reason, count.count) for count in shards.rejected_by_reason),
-        note=f"{result.num_read:,} rows were read; each row set aside stands in rejects.jsonl",
-    )
 
 
 def _write(path: Path, content: str) -> None:

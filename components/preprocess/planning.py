@@ -101,7 +101,8 @@ def _problem(spilled: Spilled, work: Work) -> str | None:
     if len(counts) > MAX_LABELS and work.source.label_names is None:
         return (
             f"preprocess.source.label_column: must hold at most {MAX_LABELS:,} different labels; "
-            f"received {len(counts):,} in {work.source.label_column!r}; name the label column"
+            f"received {len(counts):,} or more in {work.source.label_column!r}; name the column of "
+            "the labels"
         )
     return _too_few_labels(counts, _labels(spilled, work), work)
 
@@ -117,7 +118,7 @@ def _too_few_labels(counts: Counter[str], labels: Labels, work: Work) -> str | N
     cells = ", ".join(repr(cell) for cell in sorted(counts)[:5])
     return (
         f"preprocess.source.train: must hold at least two labels; received "
-        f"{shown or 'none that is known'} (cells of {work.source.label_column!r}: {cells}); "
+        f"{shown or 'none that is known'} (found: {cells}); "
         "correct label_column or label_names, or add rows of other labels"
     )
 

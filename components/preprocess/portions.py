@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import files
 from .facts import Portion
 from .running_config import Running
 from .source import InputFile
@@ -42,11 +41,5 @@ def num_buckets(inputs: Sequence[InputFile], shard_size_bytes: int) -> int:
 
 def num_bytes(file: InputFile) -> int:
     """About how much text a file holds; 0 where nothing is known."""
-    if file.format in ("sample", "bigquery"):
-        return 0
-    if file.format == "tfds":
-        size = sum(info.size_bytes for info in files.below(str(file.path)))
-    else:
-        size = files.size_bytes(str(file.path))
     packed = file.compressed or file.format in ("parquet", "arrow", "tfds")
-    return size * (_EXPANSION if packed else 1)
+    return file.size_bytes * (_EXPANSION if packed else 1)

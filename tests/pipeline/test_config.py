@@ -220,3 +220,11 @@ def test_data_folder_that_is_not_there_is_named() -> None:
     loaded = config.load(DEMO, ["data_dir=nowhere", "preprocess.source.train=rows.csv"])
     with pytest.raises(ConfigError, match=r"data_dir: must be an existing folder.*'nowhere'"):
         config.check(loaded)
+
+
+def test_off_and_no_are_words_and_only_true_and_false_are_not() -> None:
+    overrides = ["preprocess.leakage.columns=off", "preprocess.duplicates.near=off"]
+    section = config.load(DEMO, overrides).sections["preprocess"]
+    assert (section.leakage.columns, section.duplicates.near) == ("off", "off")
+    lower = config.load(DEMO, ["preprocess.vocabulary.lowercase=false"]).sections["preprocess"]
+    assert lower.vocabulary.lowercase is False
