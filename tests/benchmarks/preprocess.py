@@ -1,11 +1,12 @@
-"""Preprocessing against a plain loop over the same files, and its memory against the data's size.
+"""Preprocessing against other ways to do the same, and its memory against the data's size.
 
-    python tests/benchmarks/preprocess.py --data DIR/imdb [--rounds 3]
+    python tests/benchmarks/preprocess.py --data DIR/imdb [--rounds 3] [--hf-python PYTHON]
+    python tests/benchmarks/preprocess.py --workers --data DIR/imdb
     python tests/benchmarks/preprocess.py --memory
 
-The plain loop reads the same files, cleans and tokenises batches with the same ops and writes the
-same records, with a vocabulary that is given: no hashing, splitting, sorting, texts or statistics.
-Every measurement is a fresh process, and the kinds take turns. Imports are not counted.
+Every measurement is a fresh process, and the kinds take turns, so that a machine that is busy for a
+while is so for all. Imports are not counted. CPU seconds are those of all processes. PYTHON is an
+interpreter that has `datasets` and `tokenizers`; without it there is no comparison with them.
 """
 
 from __future__ import annotations
@@ -13,168 +14,174 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import itertools
 import json
-import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from cases import KINDS, read_rows
 
-FILES = ("train.csv.gz", "test.csv.gz")
-SEQUENCE_LENGTH = 256
-KINDS = ("stage, vocabulary learnt", "stage, vocabulary given", "plain loop")
+CASES = Path(__file__).with_name("cases.py")
+WHAT = {
+    "ours": "tpuline, no more than the others do",
+    "ours_all": "tpuline, everything on",
+    "beam_kerashub": "Beam, KerasHub tokenizer a row",
+    "hf_map_1": "HF datasets.map, 1 process",
+    "hf_map_2": "HF datasets.map, 2 processes",
+    "tfds_builder": "TFDS builder, tokenizers",
+    "limit": "plain lean loop",
+    "ours_1_process": "tpuline, processes: 1",
+    "ours_2_processes": "tpuline, processes: 2",
+    "ours_learnt": "tpuline as it comes",
+}
+COMPARED = tuple(WHAT)[:7]
+SLOW_ROWS = {"beam_kerashub": 1000}
+"""Kinds that get fewer rows."""
+
+Result = dict[str, float]
 
 
-class Silence:
-    """A log that nobody reads."""
-
-    def info(self, message: str, **facts: Any) -> None: ...
-    def warning(self, message: str, **facts: Any) -> None: ...
-    def progress(
-        self, task: str, completed: float, total: float | None, note: str = ""
-    ) -> None: ...
+def gather(data: Path, num_rows: int | None, target: Path) -> None:
+    """All rows of a folder's CSV files, or the first, as one file with text and label."""
+    paths = sorted(path for path in data.iterdir() if path.name.endswith((".csv", ".csv.gz")))
+    rows = itertools.chain.from_iterable(map(_csv_rows, paths))
+    with open(target, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *itertools.islice(rows, num_rows)])
 
 
-def run_stage(data: Path, out: Path, *, preset: Path | None, files: tuple[str, ...]) -> int:
-    """The stage from end to end; returns the number of rows."""
-    from tpuline.components.preprocess import stage
-    from tpuline.components.stage import Context
+def _csv_rows(path: Path) -> Iterator[tuple[str, str]]:
+    packed = path.name.endswith(".gz")
+    with (gzip.open if packed else open)(path, "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield row["text"], row["label"]
 
-    train, test = files if len(files) == 2 else (files[0], None)
-    config = stage.Config(
-        source=stage.Source(train=train, test=test),
-        sequence_length=SEQUENCE_LENGTH,
-        vocabulary=stage.Vocabulary(preset=None if preset is None else str(preset)),
+
+class Bench:
+    """A scratch folder with the input and the vocabulary that all kinds share."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.options = folder, options
+        self.source = folder / "rows.csv"
+
+    def learn(self) -> None:
+        """The vocabulary: what the stage learns from the input."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as out:
+            self.measure("ours_learnt", out=out)
+            (self.folder / "vocabulary").mkdir()
+            Path(out, "vocabulary.txt").rename(self.folder / "vocabulary" / "vocab.txt")
+
+    def measure(self, kind: str, *, out: str | None = None) -> Result:
+        """One fresh process."""
+        source = self._head(SLOW_ROWS[kind]) if kind in SLOW_ROWS else self.source
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            spec = {
+                "source": str(source),
+                "out": out or scratch,
+                "vocabulary": str(self.folder / "vocabulary"),
+                "length": self.options.length,
+            }
+            python = self.options.hf_python if kind.startswith("hf_") else sys.executable
+            done = subprocess.run(
+                [python, str(CASES), kind, json.dumps(spec)],
+                capture_output=True,
+                text=True,
+                cwd=scratch,
+            )
+        if done.returncode:
+            sys.exit(f"{kind} failed:\n{done.stderr[-3000:]}")
+        result: Result = json.loads(done.stdout.splitlines()[-1])
+        num_rows = sum(1 for _ in read_rows(str(source)))
+        if result["written"] < 0.8 * num_rows:  # duplicates may go; more is another kind of work
+            sys.exit(f"{kind} wrote only {result['written']:,.0f} of {num_rows:,} rows")
+        return result | {"rows": num_rows, "mb": source.stat().st_size / 1e6}
+
+    def rounds(self, kinds: Sequence[str]) -> dict[str, list[Result]]:
+        """Every kind once a round, in turn."""
+        results: dict[str, list[Result]] = {kind: [] for kind in kinds}
+        for number in range(self.options.rounds):
+            for kind in kinds:
+                results[kind].append(self.measure(kind))
+                seconds = results[kind][-1]["wall_s"]
+                print(f"round {number + 1}: {kind} {seconds:.1f} s", file=sys.stderr, flush=True)
+        return results
+
+    def _head(self, num_rows: int) -> Path:
+        """The first rows of the input, in a folder of their own."""
+        target = self.folder / f"head-{num_rows}" / "rows.csv"
+        if not target.exists():
+            target.parent.mkdir()
+            with open(target, "w", encoding="utf-8", newline="") as file:
+                rows = itertools.islice(read_rows(str(self.source)), num_rows)
+                csv.writer(file).writerows([("text", "label"), *rows])
+        return target
+
+
+def middle(results: Sequence[Result], value: str, *, per: str | None = None) -> float:
+    """The median over the rounds."""
+    return statistics.median(r[value] / (r[per] if per else 1) for r in results)
+
+
+def speed(bench: Bench, kinds: Sequence[str]) -> None:
+    bench.learn()
+    results = bench.rounds(kinds)
+    rates = {kind: middle(found, "rows", per="cpu_s") for kind, found in results.items()}
+    print(
+        f"medians of {bench.options.rounds} rounds, at most {bench.options.length} tokens; the "
+        "ratios are those of documents per CPU second"
     )
-    ctx = Context(workdir=out, data_dir=data, seed=0, hardware=None, log=Silence())  # type: ignore[arg-type]
-    shards = stage.run(config, stage.Inputs(), ctx)
-    return sum(split.num_examples for split in shards.splits)
-
-
-def run_loop(data: Path, out: Path, *, preset: Path) -> int:
-    """What one would write by hand; returns the number of rows."""
-    import numpy as np
-    import tensorflow as tf
-
-    from tpuline.components.graph_tokenizer import GraphTokenizer
-    from tpuline.components.preprocess.records import encode_examples
-    from tpuline.components.vocabulary import load_vocabulary
-
-    tokenizer = GraphTokenizer(
-        load_vocabulary(preset / "vocab.txt"),
-        lowercase=True,
-        sequence_length=SEQUENCE_LENGTH,
-        has_text_pair=False,
-    )
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def tokenize(texts: Any) -> Any:
-        token_ids = tokenizer(texts).token_ids
-        return token_ids.values, token_ids.row_lengths()
-
-    num_rows = 0
-    with tf.io.TFRecordWriter(str(out / "all.tfrecord")) as writer:
-        for name in FILES:
-            for batch in csv_batches(data / name):
-                values, lengths = tokenize([text for text, _ in batch])
-                labels = np.array([int(label) for _, label in batch])
-                features = {
-                    "label": (labels, np.ones(len(labels), np.int64)),
-                    "token_ids": (values.numpy(), lengths.numpy()),
-                }
-                for example in encode_examples(features):
-                    writer.write(example)
-                num_rows += len(batch)
-    return num_rows
-
-
-def csv_batches(path: Path) -> Iterator[list[tuple[str, str]]]:
-    """(text, label) of a gzip-compressed CSV, 256 at a time."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows)
-        text, label = header.index("text"), header.index("label")
-        batch = []
-        for row in rows:
-            batch.append((row[text], row[label]))
-            if len(batch) == 256:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-
-def child(kind: str, data: Path, out: Path, preset: Path) -> None:
-    """One measurement; prints it as JSON."""
-    import tensorflow  # noqa: F401
-
-    import tpuline.components.preprocess.graph  # noqa: F401
-
-    work: dict[str, Callable[[], int]] = {
-        KINDS[0]: lambda: run_stage(data, out, preset=None, files=FILES),
-        KINDS[1]: lambda: run_stage(data, out, preset=preset, files=FILES),
-        KINDS[2]: lambda: run_loop(data, out, preset=preset),
-        "synthetic": lambda: run_stage(data, out, preset=None, files=("rows.csv",)),
-    }
-    before_mb = peak_mb()
-    cpu, wall = time.process_time(), time.perf_counter()
-    num_rows = work[kind]()
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    print(json.dumps([num_rows, num_rows / cpu, num_rows / wall, before_mb, peak_mb()]))
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measure(kind: str, data: Path, preset: Path) -> list[float]:
-    """[rows, rows per CPU second, rows per second, MB before, MB at most] of a fresh process."""
-    with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, __file__, "--child", kind, str(data), out, str(preset)]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    head = ("rows", "docs/s", "docs/CPU s", "MB/s", "peak MB", "x HF map", "x limit")
+    print(f"{'':38}" + "".join(f"{title:>11}" for title in head))
+    for kind, found in results.items():
+        ratios = [
+            f"{rates[kind] / rates[base]:.2f}" if base in rates else "-"
+            for base in ("hf_map_1", "limit")
+        ]
+        columns = (
+            f"{middle(found, 'rows'):,.0f}",
+            f"{middle(found, 'rows', per='wall_s'):,.0f}",
+            f"{rates[kind]:,.0f}",
+            f"{middle(found, 'mb', per='wall_s'):.2f}",
+            f"{middle(found, 'peak_mb'):,.0f}",
+            *ratios,
         )
-    return json.loads(done.stdout.splitlines()[-1])
+        print(f"{WHAT[kind]:38}" + "".join(f"{column:>11}" for column in columns))
+    print(
+        "peak MB: the peaks of all processes added up, pages that they share counted in each; "
+        "HF datasets: reading the CSV is not counted"
+    )
+    for kind in SLOW_ROWS.keys() & results.keys():
+        print(f"{WHAT[kind]}: too slow for all rows, its rates are those of its first rows")
 
 
-def speed(data: Path, rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        preset = Path(folder) / "preset"
-        preset.mkdir()
-        run_stage(data, Path(folder), preset=None, files=FILES)
-        (Path(folder) / "vocabulary.txt").rename(preset / "vocab.txt")
-        results: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
-        for _ in range(rounds):
-            for kind in KINDS:
-                results[kind].append(measure(kind, data, preset))
-    print(f"{rounds} rounds, medians; {SEQUENCE_LENGTH} tokens")
-    print(f"{'':28}{'rows':>8}{'rows/CPU s':>12}{'rows/s':>9}{'peak MB':>9}{'ratio':>7}")
-    base = statistics.median(result[1] for result in results[KINDS[2]])
-    for kind in KINDS:
-        rows, per_cpu, per_s, _, peak = map(statistics.median, zip(*results[kind], strict=True))
+def workers(bench: Bench) -> None:
+    """What a second process gives: seconds from end to end."""
+    bench.learn()
+    results = bench.rounds(("ours", "ours_1_process", "ours_2_processes"))
+    base = middle(results["ours_1_process"], "wall_s")
+    print(f"medians of {bench.options.rounds} rounds")
+    print(f"{'':38}{'rows':>9}{'wall s':>9}{'CPU s':>9}{'speed-up':>10}{'peak MB':>9}")
+    for kind, found in results.items():
+        wall = middle(found, "wall_s")
         print(
-            f"{kind:28}{rows:8,.0f}{per_cpu:12,.0f}{per_s:9,.0f}{peak:9,.0f}{per_cpu / base:7.2f}"
+            f"{WHAT[kind]:38}{middle(found, 'rows'):9,.0f}{wall:9.1f}{middle(found, 'cpu_s'):9.1f}"
+            f"{base / wall:10.2f}{middle(found, 'peak_mb'):9,.0f}"
         )
 
 
-def memory() -> None:
+def memory(bench: Bench) -> None:
     """Peak resident memory for ten times as many rows."""
     for num_rows in (25_000, 250_000):
-        with tempfile.TemporaryDirectory() as data:
-            write_synthetic(Path(data) / "rows.csv", num_rows)
-            size_mb = (Path(data) / "rows.csv").stat().st_size / 1e6
-            rows, _, per_s, before, peak = measure("synthetic", Path(data), Path(data))
+        write_synthetic(bench.source, num_rows)
+        found = bench.measure("ours_learnt")
         print(
-            f"{rows:,.0f} rows, {size_mb:,.0f} MB of text: peak {peak:,.0f} MB, of which "
-            f"{before:,.0f} MB after imports; {per_s:,.0f} rows/s"
+            f"{found['rows']:,.0f} rows, {found['mb']:,.0f} MB of text: peak "
+            f"{found['peak_mb']:,.0f} MB, of which {found['before_mb']:,.0f} MB after imports; "
+            f"{found['rows'] / found['wall_s']:,.0f} rows/s"
         )
 
 
@@ -193,20 +200,25 @@ def write_synthetic(path: Path, num_rows: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with train.csv.gz and test.csv.gz (IMDB)")
+    parser.add_argument("--data", type=Path, help="a folder of *.csv or *.csv.gz: text, label")
+    parser.add_argument("--rows", type=int, help="the first rows only")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--length", type=int, default=256, help="tokens at most (default: 256)")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(COMPARED))
+    parser.add_argument("--hf-python", help="an interpreter with datasets and tokenizers")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--workers", action="store_true", help="measure 1 and 2 processes")
     options = parser.parse_args()
-    if options.child:
-        kind, *paths = options.child
-        child(kind, *map(Path, paths))
-    elif options.memory:
-        memory()
-    elif options.data:
-        speed(options.data, options.rounds)
-    else:
-        parser.error("give --data or --memory")
+    kinds = [kind for kind in options.kinds if options.hf_python or not kind.startswith("hf_")]
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), options)
+        if options.memory:
+            memory(bench)
+        elif options.data is None:
+            parser.error("give --data or --memory")
+        else:
+            gather(options.data, options.rows, bench.source)
+            workers(bench) if options.workers else speed(bench, kinds)
 
 
 if __name__ == "__main__":
