@@ -20,7 +20,7 @@ from .fingerprints import source_names
 from .grouping import first_of_each
 from .minhash import SIGNATURE_VALUES
 
-MANY_PAIRS = 1 << 22
+MANY_PAIRS = 1 << 20
 """Read between two times that they are thinned."""
 
 _TRAIN, _VALIDATION, _TEST = range(3)
