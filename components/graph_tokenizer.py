@@ -1,6 +1,6 @@
 """Raw strings -> token ids, as TensorFlow ops: preprocessing and the SavedModel run the same ones.
 
-What all tokenizers share, and WordPiece: BERT's normalizer and the linear-time algorithm of
+What all tokenizers share, and WordPiece: BERT's normalization, and the linear-time algorithm of
 Song et al. 2021 (https://arxiv.org/abs/2012.15524) from tensorflow-text, called on batches.
 """
 
@@ -33,6 +33,7 @@ _MARKUP = rf"(?: ?{_TAG}|({_INTERRUPTED})) ?(?:{_TAG} ?)*"
 # match: nine times as fast as r"[\pZ\p{Cc}]+".
 _BLANK = r"\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _BLANKS = rf" [ {_BLANK}]+|[{_BLANK}][ {_BLANK}]*"
+_UNSEEN = r"\p{Cf}\p{Co}\x{fffd}"  # format characters, private use, and what was no UTF-8
 _VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10ffff}]*"
 
 
@@ -60,6 +61,29 @@ def clean(texts: tf.Tensor) -> tf.Tensor:
     texts = tf.strings.regex_replace(texts, _BLANKS, " ")
     texts = tf.strings.regex_replace(texts, _MARKUP, r"\1 ")
     return tf.strings.strip(texts)
+
+
+def normalize(texts: tf.Tensor, *, lowercase: bool) -> tf.Tensor:
+    """Cleaned strings `(B,)` -> `(B,)` as BERT's WordPiece sees them: unseen characters are gone
+    and, with `lowercase`, case and accents.
+
+    Of the code in https://github.com/google-research/bert (tokenization.py). The normalizer of
+    tensorflow-text that is named after it also takes compatibility forms apart (NFKC case folding:
+    `…` to `...`, `½` to `1⁄2`, `ß` to `ss`), which no such vocabulary was made for.
+    """
+    if not lowercase:
+        return tf.strings.regex_replace(texts, f"[{_UNSEEN}]+", "")
+    texts = tf.strings.lower(texts)  # of ASCII only: for most texts that is all
+    others = tf.where(~tf.strings.regex_full_match(texts, r"[\x00-\x7f]*"))
+    return tf.tensor_scatter_nd_update(texts, others, _lower(tf.gather_nd(texts, others)))
+
+
+def _lower(texts: tf.Tensor) -> tf.Tensor:
+    # The op follows the locale of the process, which in Turkish sees more than one i.
+    texts = tf.strings.regex_replace(texts, "\u0130", "i")
+    texts = tf.strings.lower(texts, encoding="utf-8")
+    texts = tf_text.normalize_utf8(texts, "NFD")
+    return tf.strings.regex_replace(texts, rf"[\p{{Mn}}{_UNSEEN}]+", "")
 
 
 class TextTokenizer(tf.Module):
@@ -139,7 +163,7 @@ class WordpieceTokenizer(TextTokenizer):
             sequence_length=sequence_length,
             has_text_pair=has_text_pair,
         )
-        self._normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lowercase)
+        self._lowercase = lowercase
         self._wordpiece = tf_text.FastWordpieceTokenizer(
             list(vocabulary),
             token_out_type=tf.int32,
@@ -148,10 +172,7 @@ class WordpieceTokenizer(TextTokenizer):
         )
 
     def pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        return self._wordpiece.tokenize(self._normalizer.normalize(texts))
-
-
-GraphTokenizer = WordpieceTokenizer  # its name where `tokenizers.load` is not called yet
+        return self._wordpiece.tokenize(normalize(texts, lowercase=self._lowercase))
 
 
 def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:

@@ -13,7 +13,7 @@ from . import files
 
 TokenizerType = Literal["wordpiece", "sentencepiece", "bpe"]
 
-TOKENIZER_VERSION = 1
+TOKENIZER_VERSION = 2
 """Raised when `graph_tokenizer` would give other ids for the same vocabulary and text."""
 
 

@@ -103,9 +103,7 @@ def judge(rows: list[Row], tolerance: float, log: Log) -> Parity:
 class Comparison:
     """One SavedModel beside one Keras model and one tokenizer."""
 
-    def __init__(
-        self, loaded: Any, model: Any, tokenizer: TextTokenizer, shards: ShardSet
-    ) -> None:
+    def __init__(self, loaded: Any, model: Any, tokenizer: TextTokenizer, shards: ShardSet) -> None:
         self._loaded, self._tokenizer = loaded, tokenizer
         # As a function: op by op, a recurrent model takes minutes over long rows.
         self._predict = tf.function(

@@ -9,6 +9,7 @@ map seeded anew in each process, hence `wordpiece`.)
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,10 +27,11 @@ def learn_sentencepiece(texts: Iterable[str], *, size: int, lowercase: bool) -> 
     Text is brought to NFKC, and its case folded where `lowercase`; accents stay.
 
     Raises:
-        ValueError: there is too little text, or more different characters than `size`.
+        ValueError: there is too little text.
     """
     from sentencepiece import SentencePieceTrainer
 
+    texts = _without_rare_characters(list(texts), size // 2)
     model = io.BytesIO()
     special: dict[str, Any] = {f"{role}_piece": token for role, token in _ROLES.items()}
     special |= {f"{role}_id": SPECIAL_TOKENS.index(token) for role, token in _ROLES.items()}
@@ -51,9 +53,23 @@ def learn_sentencepiece(texts: Iterable[str], *, size: int, lowercase: bool) -> 
     except RuntimeError as error:
         raise ValueError(
             f"preprocess.vocabulary.size: must suit the train texts; received {size}, of which "
-            f"SentencePiece says: {error}; raise it, or give more text"
+            f"SentencePiece says: {error}; lower it, or give more text"
         ) from error
     return model.getvalue()
+
+
+def _without_rare_characters(texts: list[str], limit: int) -> list[str]:
+    """The texts with only the `limit` most frequent characters: each of them takes an id, and
+    SentencePiece fails where that is too many.
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    if len(counts) <= limit:
+        return texts
+    ordered = sorted(counts, key=lambda character: (-counts[character], character))
+    rare = dict.fromkeys(map(ord, ordered[limit:]), " ")
+    return [text.translate(rare) for text in texts]
 
 
 def learn_byte_pairs(

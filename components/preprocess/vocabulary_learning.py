@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from .. import files
 from ..vocabulary import save_vocabulary
@@ -73,16 +74,18 @@ def learn(
 def count_words(batches: Iterable[list[str]], *, lowercase: bool, max_bytes: int) -> Counter[str]:
     """How often each word occurs after the tokenizer's own normalization and word splitting."""
     import tensorflow as tf
-    import tensorflow_text as tf_text
 
-    normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lowercase)
-    normalize = tf.function(
-        normalizer.normalize, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+    from ..graph_tokenizer import normalize
+
+    normalized = tf.function(
+        partial(normalize, lowercase=lowercase),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
     )
     chunks: Counter[str] = Counter()
     num_bytes = 0
     for texts in batches:
-        joined = b" ".join(normalize(tf.constant(texts)).numpy())
+        joined = b" ".join(normalized(tf.constant(texts)).numpy())
         chunks.update(joined.decode().split())
         num_bytes += len(joined)
         if num_bytes >= max_bytes:

@@ -1,5 +1,9 @@
 """The tokenizer that preprocessing and the SavedModel share."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -7,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
 from tpuline.components.example_spec import SPECIAL_TOKENS
-from tpuline.components.graph_tokenizer import GraphTokenizer, clean
+from tpuline.components.graph_tokenizer import WordpieceTokenizer, clean, normalize
 
 VOCABULARY = (*SPECIAL_TOKENS, *"abcdefghijklmnopqrstuvwxyz.,!?'[]字", "hello", "##s", "##ing")
 CLS, SEP, UNK = (VOCABULARY.index(token) for token in ("[CLS]", "[SEP]", "[UNK]"))
@@ -19,8 +23,10 @@ def clean_one(text: str | bytes) -> str:
     return cleaned(tf.constant([text])).numpy()[0].decode()
 
 
-def tokenizer(length: int = 16, *, pair: bool = False, lowercase: bool = True) -> GraphTokenizer:
-    return GraphTokenizer(
+def tokenizer(
+    length: int = 16, *, pair: bool = False, lowercase: bool = True
+) -> WordpieceTokenizer:
+    return WordpieceTokenizer(
         VOCABULARY, lowercase=lowercase, sequence_length=length, has_text_pair=pair
     )
 
@@ -147,6 +153,41 @@ def test_a_very_long_text_and_a_very_long_word_pass() -> None:
     rows = tokenizer(64)(tf.constant(["hello " * 200_000, "a" * 1_000_000]))
     assert rows.token_ids.row_lengths().numpy().tolist() == [64, 3]
     assert rows.token_ids.to_list()[1] == [CLS, UNK, SEP]
+
+
+NORMALIZED = {
+    "Crème BRÛLÉE": "creme brulee",
+    "wait… ½ ﬁ ＡＢ Straße ΟΔΟΣ": "wait… ½ ﬁ ａｂ straße οδος",  # no compatibility forms
+    "ISTANBUL İ ı": "istanbul i ı",
+    "zero\u200bwidth \ue000 \ufffd soft\u00adhyphen": "zerowidth   softhyphen",
+    "plain": "plain",
+    "": "",
+}
+
+
+def test_normalization_is_that_of_bert() -> None:
+    texts = tf.constant(list(NORMALIZED))
+    lower = [text.decode() for text in normalize(texts, lowercase=True).numpy()]
+    assert lower == list(NORMALIZED.values())
+    cased = [text.decode() for text in normalize(texts, lowercase=False).numpy()]
+    assert cased[:2] == list(NORMALIZED)[:2]
+    assert cased[3] == "zerowidth   softhyphen"
+
+
+@pytest.mark.parametrize("locale", ["tr_TR.UTF-8", "C"])
+def test_normalization_does_not_follow_the_locale(locale: str) -> None:
+    program = (
+        "import sys, tensorflow as tf\n"
+        "from tpuline.components.graph_tokenizer import normalize\n"
+        "print(ascii(normalize(tf.constant(['IÉ \u0130']), lowercase=True).numpy()[0].decode()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"LC_ALL": locale, "LANG": locale, "PYTHONUTF8": "1"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert done.stdout.decode().strip() == "'ie i'"
 
 
 @pytest.mark.parametrize(

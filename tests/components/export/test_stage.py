@@ -20,6 +20,7 @@ from tpuline.components.contracts import Servable, ShardSet, TrainedModel
 from tpuline.components.export.messy import MESSY_TEXTS
 from tpuline.components.export.stage import Config, Inputs, run
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec, ModelSpec
+from tpuline.components.vocabulary import TokenizerType
 
 from . import toy
 
@@ -28,7 +29,11 @@ SPECS: dict[str, tuple[ModelSpec, bool]] = {
     "bert pair": (BertSpec(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32), True),
     "gru": (GruSpec(embedding_dim=8, units=8), False),
     "bag": (BagSpec(embedding_dim=8, hidden_dim=8), False),
+    "bag sentencepiece": (BagSpec(embedding_dim=8, hidden_dim=8), False),
 }
+
+
+KINDS: dict[str, TokenizerType] = {"bag sentencepiece": "sentencepiece"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """Shards, model and servable of each kind."""
     spec, has_text_pair = SPECS[request.param]
     folder = tmp_path_factory.mktemp("exported")
-    shards = toy.write_shards(folder / "shards", has_text_pair=has_text_pair)
+    kind = KINDS.get(request.param, "wordpiece")
+    shards = toy.write_shards(folder / "shards", has_text_pair=has_text_pair, kind=kind)
     model = toy.write_model(folder / "model", shards, spec)
     return export(shards, model, folder / "work")
 
@@ -267,3 +273,12 @@ def test_export_refuses_to_build_in_another_dtype(bag: Exported, tmp_path: Path)
 def test_config_refuses(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.compile(message)):
         replace(Config(), **changes)
+
+
+@pytest.mark.parametrize("change", [{"task": "language_model"}, {"tokenizer": "bpe"}])
+def test_shards_of_a_language_model_are_refused(
+    change: dict[str, Any], exported: Exported, tmp_path: Path
+) -> None:
+    shards = replace(exported.shards, **change)
+    with pytest.raises(ValueError, match=r"preprocess\.task: must be classification"):
+        export(shards, exported.model, tmp_path / "work")

@@ -22,10 +22,13 @@ from tpuline.components.example_spec import (
     TEXT_PAIR,
     TOKEN_IDS,
 )
-from tpuline.components.graph_tokenizer import GraphTokenizer
+from tpuline.components.graph_tokenizer import TextTokenizer
 from tpuline.components.modeling import ModelSpec, build
+from tpuline.components.preprocess.subwords import learn_sentencepiece
+from tpuline.components.preprocess.vocabulary_config import FILE_NAMES
 from tpuline.components.stage import Context
-from tpuline.components.vocabulary import fingerprint
+from tpuline.components.tokenizers import load, tokens
+from tpuline.components.vocabulary import TokenizerType, file_fingerprint
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("great", "film", "dull", "plot", "the", "Étude", "CAFÉ", "x<br/>y", "naïve", "123", "!")
@@ -75,13 +78,27 @@ def context(workdir: Path, log: MemoryLog | None = None) -> Context:
 
 
 def write_shards(
-    folder: Path, *, has_text_pair: bool = False, rows: tuple[int, ...] = (10, 90, 200)
+    folder: Path,
+    *,
+    has_text_pair: bool = False,
+    rows: tuple[int, ...] = (10, 90, 200),
+    kind: TokenizerType = "wordpiece",
 ) -> ShardSet:
     """`rows` of train, validation and test; two shards a split."""
     folder.mkdir(parents=True)
-    (folder / "vocabulary.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
-    tokenizer = GraphTokenizer(
-        VOCABULARY, lowercase=True, sequence_length=SEQUENCE_LENGTH, has_text_pair=has_text_pair
+    vocabulary_file = FILE_NAMES[kind]
+    path = folder / vocabulary_file
+    if kind == "wordpiece":
+        path.write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    else:
+        sentences = [f"{first} {second}" for first in WORDS for second in WORDS]
+        path.write_bytes(learn_sentencepiece(sentences, size=60, lowercase=True))
+    tokenizer = load(
+        kind,
+        path,
+        lowercase=True,
+        sequence_length=SEQUENCE_LENGTH,
+        has_text_pair=has_text_pair,
     )
     rng = random.Random(7)
     splits = []
@@ -109,10 +126,13 @@ def write_shards(
         label_names=LABEL_NAMES,
         has_text_pair=has_text_pair,
         sequence_length=SEQUENCE_LENGTH,
-        vocabulary_file="vocabulary.txt",
-        vocabulary_size=len(VOCABULARY),
+        tokenizer=kind,
+        vocabulary_file=vocabulary_file,
+        vocabulary_size=len(tokens(kind, path)),
         lowercase=True,
-        tokenizer_fingerprint=fingerprint(VOCABULARY, lowercase=True, has_text_pair=has_text_pair),
+        tokenizer_fingerprint=file_fingerprint(
+            kind, path, lowercase=True, has_text_pair=has_text_pair
+        ),
         rejects_file="rejects.jsonl",
         num_rejected=0,
         rejected_by_reason=(),
@@ -123,7 +143,7 @@ def _write_shard(
     folder: Path,
     name: str,
     size: int,
-    tokenizer: GraphTokenizer,
+    tokenizer: TextTokenizer,
     rng: random.Random,
     has_text_pair: bool,
 ) -> Shard:

@@ -74,12 +74,15 @@ def test_sentencepiece_learns_from_texts_of_any_length() -> None:
 
 
 def test_sentencepiece_says_what_it_lacks() -> None:
-    with pytest.raises(ValueError, match=r"preprocess\.vocabulary\.size: .* received 101"):
-        learn_sentencepiece(
-            ["".join(map(chr, range(0x4E00, 0x4F00))) * 3], size=101, lowercase=True
-        )
-    with pytest.raises(ValueError, match="give more text"):
+    with pytest.raises(ValueError, match=r"preprocess\.vocabulary\.size: .* give more text"):
         learn_sentencepiece([], size=101, lowercase=True)
+
+
+def test_sentencepiece_leaves_out_rare_characters_when_there_are_more_than_ids() -> None:
+    rare = "".join(map(chr, range(0x4E00, 0x5000)))
+    processor = load_processor(learn_sentencepiece([*TEXTS, rare], size=200, lowercase=True))
+    assert processor.unk_id() in processor.encode(rare)
+    assert processor.unk_id() not in processor.encode(TEXTS[0])
 
 
 @pytest.mark.parametrize("lowercase", [True, False])
