@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..example_spec import SPLITS
 from . import duplicate_decision, progress
@@ -22,13 +22,13 @@ MAX_READERS = 8
 """Files that training reads at once: see `train.dataset`."""
 
 
-def make_plan(spilled: Spilled, pairs: list[DuplicatePairs], work: Work) -> Plan:
+def make_plan(spilled: Spilled, pairs: Iterable[DuplicatePairs], work: Work) -> Plan:
     """Decides on labels, repeats and shards, and learns the vocabulary from train."""
     problem = _problem(spilled, work)
     if problem is not None:
         return Plan(spilled=spilled, problem=problem)
     try:
-        found = duplicate_decision.resolve(pairs, work.duplicates, work.scratch_dir)
+        found = duplicate_decision.resolve(list(pairs), work.duplicates, work.scratch_dir)
     except ValueError as error:  # repeats that the config does not allow
         return Plan(spilled=spilled, problem=str(error))
     labels = _labels(spilled, work)

@@ -10,6 +10,7 @@ See https://protobuf.dev/programming-guides/encoding.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -25,33 +26,37 @@ MAX_VALUE = 1 << 21
 def encode_examples(features: Mapping[str, Ragged]) -> list[bytes]:
     """One serialised tf.Example a row, its features in the order of `features`."""
     columns = [
-        _encode_feature(name, np.asarray(values), np.asarray(row_lengths))
+        _encode_feature(name.encode(), np.asarray(values), np.asarray(row_lengths))
         for name, (values, row_lengths) in features.items()
     ]
-    return [_field(1, b"".join(row)) for row in zip(*columns, strict=True)]
+    rows = map(b"".join, zip(*columns, strict=True))
+    return [_field_head(1, len(row)) + row for row in rows]
 
 
-def _encode_feature(name: str, values: Any, row_lengths: Any) -> list[bytes]:
+def _encode_feature(name: bytes, values: Any, row_lengths: Any) -> list[bytes]:
     """One entry of the map `Features.feature` a row."""
     packed, edges = _varints(values, row_lengths)
-    key = _field(1, name.encode())
-    return [
-        _field(1, key + _field(2, _field(3, _field(1, packed[start:end]))))
-        for start, end in pairwise(edges)
-    ]
+    return [_feature_head(name, end - start) + packed[start:end] for start, end in pairwise(edges)]
 
 
 def _varints(values: Any, row_lengths: Any) -> tuple[bytes, list[int]]:
     """All values as base-128 varints of one to three bytes, and the edges of the rows in them."""
-    assert not values.size or values.max() < MAX_VALUE
-    two, three = values >= 1 << 7, values >= 1 << 14
-    digits = np.empty((len(values), 3), np.uint8)
-    digits[:, 0] = values & 0x7F | two << 7  # the top bit: more bytes follow
-    digits[:, 1] = values >> 7 & 0x7F | three << 7
-    digits[:, 2] = values >> 14
-    used = np.stack([np.ones_like(two), two, three], axis=1)
+    most = int(values.max()) if values.size else 0
+    assert most < MAX_VALUE
+    row_edges = _edges(row_lengths)
+    if most < 1 << 7:
+        return values.astype(np.uint8).tobytes(), row_edges.tolist()
+    width = 2 if most < 1 << 14 else 3
+    digits = np.empty((len(values), width), np.uint8)
+    used = np.empty((len(values), width), bool)
+    used[:, 0] = True
+    for place in range(width):
+        digits[:, place] = values >> 7 * place & 0x7F
+    for place in range(1, width):
+        used[:, place] = values >= 1 << 7 * place
+        digits[:, place - 1] |= used[:, place].view(np.uint8) << 7  # the top bit: more follow
     value_edges = _edges(used.sum(axis=1, dtype=np.int64))
-    return digits[used].tobytes(), value_edges[_edges(row_lengths)].tolist()
+    return digits[used].tobytes(), value_edges[row_edges].tolist()
 
 
 def _edges(lengths: Any) -> Any:
@@ -59,16 +64,21 @@ def _edges(lengths: Any) -> Any:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited field."""
-    return _HEADS[number] + _varint(len(content)) + content
+@functools.lru_cache(maxsize=1 << 16)
+def _feature_head(name: bytes, num_bytes: int) -> bytes:
+    """All that stands before `num_bytes` of packed values; rows of one length share it."""
+    key = _field_head(1, len(name)) + name
+    head = b""
+    for number in (1, 3, 2):  # the values, the list, the feature
+        head = _field_head(number, len(head) + num_bytes) + head
+    return _field_head(1, len(key) + len(head) + num_bytes) + key + head
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _field_head(number: int, num_bytes: int) -> bytes:
+    """Tag and length of a length-delimited field."""
+    return bytes((number << 3 | 2,)) + _varint(num_bytes)
 
 
 def _varint(value: int) -> bytes:
-    if value < 128:
-        return _BYTES[value]
-    return bytes((value & 0x7F | 0x80,)) + _varint(value >> 7)
-
-
-_BYTES = [bytes((value,)) for value in range(128)]
-_HEADS = [bytes((number << 3 | 2,)) for number in range(4)]
+    return bytes((value,)) if value < 128 else bytes((value & 0x7F | 0x80,)) + _varint(value >> 7)

@@ -1,13 +1,14 @@
 """Rows waiting on disk between the two passes: written in any order, read back sorted by key.
 
-A line is the key in hexadecimal, the content and the origin, both as JSON, with tabs between.
-Sorting whole lines therefore sorts by key, then label, then texts, and never decodes a row. The
-origin, file and row, stands last: it tells nothing apart that the shards would show.
+A record is its length and then the key, 16 bytes, and the strings of the row with NULs between
+them, which no row has inside (see `rows`). Sorting whole records therefore sorts by key, then
+label, then texts, and never decodes a row. The origin, file and row, stands last: it tells nothing
+apart that the shards would show.
 """
 
 from __future__ import annotations
 
-import json
+import struct
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,14 @@ from typing import BinaryIO, NamedTuple
 
 from .. import files
 from .facts import SpillFile
-from .splits import KeyRange, range_of
+from .splits import KEY_BITS, KeyRange, range_of
+
+KEY_BYTES = KEY_BITS // 8
+
+_LENGTH = struct.Struct("<I")
+_ODD = "surrogateescape"  # names of files may be no UTF-8
+_NONE = "\x01"
+"""Stands for no string: nothing of it would be left of a text that is cleaned."""
 
 
 class SpilledRow(NamedTuple):
@@ -55,9 +63,11 @@ class SpillWriter:
         # A cleaned text is stored only where it differs.
         cleaned = None if row.cleaned == row.text else row.cleaned
         cleaned_pair = None if row.cleaned_pair == row.text_pair else row.cleaned_pair
-        content = _dumps((row.label, row.text, row.text_pair, cleaned, cleaned_pair)).encode()
-        file.write(b"%s\t%s\t" % (key.hex().encode(), content))
-        file.write(f"{_dumps((row.file, row.row))}\n".encode())
+        strings = (row.label, row.text, row.text_pair, cleaned, cleaned_pair)
+        content = "\0".join([_NONE if one is None else one for one in strings]).encode()
+        record = b"%b%b\0%b" % (key, content, f"{row.file}\0{row.row}".encode(errors=_ODD))
+        file.write(_LENGTH.pack(len(record)))
+        file.write(record)
         self._num_rows[place] += 1
         self._num_bytes[place] += len(content)
 
@@ -88,31 +98,35 @@ def read_sorted(spilled: Iterable[SpillFile], keys: KeyRange) -> Iterator[tuple[
 
     Holds as many bytes as these rows have on disk.
     """
-    first, last = keys.first.hex().encode(), keys.last.hex().encode()
-    lines: list[bytes] = []
+    records: list[bytes] = []
     for file in spilled:
         if file.keys.overlaps(keys):
             with files.reading(file.path) as opened:
-                whole = file.keys.count >= keys.count
-                lines.extend(line for line in opened if whole or first <= line[:32] <= last)
-    lines.sort()
-    lines.reverse()
-    while lines:  # popped, so that a line is gone when its row is made
-        key, content, origin = lines.pop().split(b"\t")
-        label, text, text_pair, cleaned, cleaned_pair = json.loads(content)
-        name, row = json.loads(origin)
-        yield (
-            bytes.fromhex(key.decode()),
-            SpilledRow(
-                label=label,
-                text=text,
-                text_pair=text_pair,
-                cleaned=text if cleaned is None else cleaned,
-                cleaned_pair=text_pair if cleaned_pair is None else cleaned_pair,
-                file=name,
-                row=row,
-            ),
+                records += _records(opened, None if file.keys.count >= keys.count else keys)
+    records.sort()
+    records.reverse()
+    while records:  # popped, so that a record is gone when its row is made
+        record = records.pop()
+        label, text, pair, cleaned, cleaned_pair, name, number = (
+            record[KEY_BYTES:].decode(errors=_ODD).split("\0")
         )
+        text_pair = None if pair == _NONE else pair
+        row = SpilledRow(
+            label=label,
+            text=text,
+            text_pair=text_pair,
+            cleaned=text if cleaned == _NONE else cleaned,
+            cleaned_pair=text_pair if cleaned_pair == _NONE else cleaned_pair,
+            file=name,
+            row=int(number),
+        )
+        yield record[:KEY_BYTES], row
 
 
-_dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+def _records(opened: BinaryIO, keys: KeyRange | None) -> Iterator[bytes]:
+    """Those with a key in `keys`; None: all."""
+    first, last = (keys.first, keys.last) if keys is not None else (b"", b"")
+    while length := opened.read(_LENGTH.size):
+        record = opened.read(_LENGTH.unpack(length)[0])
+        if keys is None or first <= record[:KEY_BYTES] <= last:
+            yield record

@@ -105,9 +105,10 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> ShardSet:
             kind=config.vocabulary.type,
         )
     parts = portions(listed, num_readers(config.running))
+    alone = config.runner == "in_process"
     with listening(ctx.log, Path(work.progress_dir)):
         running.run(
-            lambda pipeline: graph.build(pipeline, work, parts),
+            lambda pipeline: graph.build(pipeline, work, parts, alone=alone),
             config.running,
             log=ctx.log,
             name="preprocess",

@@ -13,8 +13,8 @@ from .statistics import CHARACTER_EDGES, Statistics
 from .statistics_text import ScriptCounter, languages
 from .terms import TermCounts, TokenTable, add_terms, count_terms, row_terms
 
-LANGUAGE_ROWS = 500  # about, of a split
-TERM_ROWS = 10_000  # about, of a split
+LANGUAGE_ROWS = 200  # about, of a split
+TERM_ROWS = 4_000  # about, of a split
 _COMPACT_AT = 1 << 20  # terms that wait to be added up
 
 

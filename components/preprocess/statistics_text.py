@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-LANGUAGE_CHARACTERS = 500  # of a text, its beginning: enough to tell
+LANGUAGE_CHARACTERS = 300  # of a text, its beginning: enough to tell
 MIN_LANGUAGE_CHARACTERS = 20  # shorter texts are not asked: the answer would be a guess
 _ASCII = 128
 
@@ -23,16 +23,12 @@ class ScriptCounter:
 
     def add(self, texts: Sequence[str]) -> None:
         """Every character of the texts."""
-        joined = "".join(texts)
-        if joined.isascii():
-            codes = np.frombuffer(joined.encode("ascii"), np.uint8)
-            self._ascii += np.bincount(codes, minlength=_ASCII)
-            return
-        codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
-        plain = codes < _ASCII
-        self._ascii += np.bincount(codes[plain], minlength=_ASCII)
-        others, counts = np.unique(codes[~plain], return_counts=True)
-        self._others.update(dict(zip(others.tolist(), counts.tolist(), strict=True)))
+        utf8 = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), np.uint8)
+        self._ascii += np.bincount(utf8, minlength=256)[:_ASCII]
+        # Of UTF-8, the bytes that are no ASCII spell the characters that are none.
+        others = utf8[utf8 >= _ASCII].tobytes()
+        if others:
+            self._others.update(map(ord, others.decode("utf-8", "surrogatepass")))
 
     def counts(self) -> Counter[str]:
         """Letters by the name of their script: "Latin", "Han". Marks and digits are no letters."""

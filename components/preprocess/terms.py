@@ -97,7 +97,8 @@ def row_terms(table: TokenTable, token_ids: Any, row_lengths: Any) -> tuple[Any,
     second = np.flatnonzero(double) + 1
     found = np.concatenate([ids[single] << _ID_BITS, (ids[double] << _ID_BITS) + ids[second] + 1])
     found += np.concatenate([rows[single], rows[double]]) * _PAIR
-    found = np.unique(found)
+    found.sort()  # and then what differs from the one before: np.unique takes four times as long
+    found = found[np.append(True, found[1:] != found[:-1])]
     return found // _PAIR, found % _PAIR
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import tensorflow as tf
 
 from .. import tokenizers
-from ..graph_tokenizer import TextTokenizer
+from ..graph_tokenizer import TextTokenizer, WordpieceTokenizer
 from .facts import ShardTask, Written
-from .shards import ShardWork, Tokens, write_shard
+from .shards import ShardWork, Tokenize, Tokens, write_shard
 from .spill import SpilledRow
 from .statistics_builder import StatisticsBuilder, sample_shares
 from .terms import token_table
 from .work import Work
+
+CHARACTERS_A_TOKEN = 8
+"""More than tokens have on average in any language; rows that show otherwise are done again."""
 
 _STRINGS = tf.TensorSpec([None], tf.string)
 
@@ -51,7 +53,7 @@ class Writers:
         return Written(shards=(facts,), statistics={task.split: builder.build()})
 
 
-def tokenize_function(tokenizer: TextTokenizer) -> Any:
+def tokenize_function(tokenizer: TextTokenizer) -> Tokenize:
     """Cleaned rows -> `Tokens`, through the tokenizer's ops compiled once."""
     has_text_pair = tokenizer.has_text_pair
 
@@ -62,16 +64,29 @@ def tokenize_function(tokenizer: TextTokenizer) -> Any:
 
     flat = tf.function(rows_of, input_signature=[_STRINGS] * (1 + has_text_pair), autograph=False)
 
+    def called(*texts: list[str]) -> Tokens:
+        columns = [tf.constant(column, tf.string) for column in texts]
+        token_ids, row_lengths, truncated, *segments = (part.numpy() for part in flat(*columns))
+        return Tokens(token_ids, segments[0] if segments else None, row_lengths, truncated)
+
     def tokenize(rows: list[SpilledRow]) -> Tokens:
-        texts = [tf.constant([row.cleaned for row in rows])]
+        texts = [row.cleaned for row in rows]
         if has_text_pair:
-            texts.append(tf.constant([row.cleaned_pair for row in rows]))
-        token_ids, row_lengths, truncated, *segments = (part.numpy() for part in flat(*texts))
-        return Tokens(
-            token_ids=token_ids,
-            segment_ids=segments[0] if segments else None,
-            row_lengths=row_lengths,
-            truncated=truncated,
-        )
+            return called(texts, [row.cleaned_pair or "" for row in rows])
+        if not isinstance(tokenizer, WordpieceTokenizer):
+            return called(texts)
+        heads = [head_of(text, tokenizer.sequence_length) for text in texts]
+        tokens = called(heads)
+        cut = np.fromiter((head is not text for head, text in zip(heads, texts, strict=True)), bool)
+        return called(texts) if (cut & ~tokens.truncated).any() else tokens
 
     return tokenize
+
+
+def head_of(text: str, num_tokens: int) -> str:
+    """As many whole words as are likely to hold more than `num_tokens`; the very text if shorter.
+
+    WordPiece takes words one by one: what follows changes nothing before it.
+    """
+    end = text.find(" ", CHARACTERS_A_TOKEN * num_tokens)
+    return text if end < 0 else text[:end]

@@ -107,7 +107,19 @@ def ours_bare(spec: dict[str, Any], **changes: Any) -> Work:
 
 
 def ours_all(spec: dict[str, Any]) -> Work:
-    """Everything on: a vocabulary is learnt, near duplicates dropped, personal data redacted."""
+    """Every judgement on: near duplicates dropped, leaking columns looked for, texts described."""
+    from tpuline.components.preprocess.duplicates import DuplicatesConfig
+    from tpuline.components.preprocess.stage import Vocabulary
+
+    return ours(
+        spec,
+        vocabulary=Vocabulary(preset=spec["vocabulary"]),
+        duplicates=DuplicatesConfig(near="drop"),
+    )
+
+
+def ours_private(spec: dict[str, Any]) -> Work:
+    """The same, personal data redacted and a vocabulary learnt."""
     from tpuline.components.preprocess.duplicates import DuplicatesConfig
     from tpuline.components.preprocess.privacy import KINDS as PERSONAL
     from tpuline.components.preprocess.privacy import Privacy
@@ -265,6 +277,7 @@ def tfds_builder(spec: dict[str, Any]) -> Work:
 KINDS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "ours": ours_bare,
     "ours_all": ours_all,
+    "ours_private": ours_private,
     "beam_kerashub": beam_kerashub,
     "hf_map_1": lambda spec: hf_map(spec, 1),
     "hf_map_2": lambda spec: hf_map(spec, 2),

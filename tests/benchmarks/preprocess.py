@@ -29,7 +29,8 @@ from cases import KINDS, read_rows
 CASES = Path(__file__).with_name("cases.py")
 WHAT = {
     "ours": "tpuline, no more than the others do",
-    "ours_all": "tpuline, everything on",
+    "ours_all": "tpuline, every judgement on",
+    "ours_private": "tpuline, learning and redacting too",
     "beam_kerashub": "Beam, KerasHub tokenizer a row",
     "hf_map_1": "HF datasets.map, 1 process",
     "hf_map_2": "HF datasets.map, 2 processes",
@@ -39,7 +40,7 @@ WHAT = {
     "ours_2_processes": "tpuline, processes: 2",
     "ours_learnt": "tpuline as it comes",
 }
-COMPARED = tuple(WHAT)[:7]
+COMPARED = tuple(WHAT)[:8]
 SLOW_ROWS = {"beam_kerashub": 1000}
 """Kinds that get fewer rows."""
 
