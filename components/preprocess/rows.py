@@ -24,7 +24,9 @@ Reason = Literal[
     "duplicate",  # another row of the split has the same text
     "near_duplicate",  # or nearly the same
     "in_validation",  # a row of train that validation has too
+    "near_validation",  # or nearly
     "in_test",  # or test
+    "near_test",
 ]
 
 MAX_DETAIL = 200  # characters

@@ -120,7 +120,7 @@ def kept_rows(task: ShardTask, work: ShardWork, rejects: list[Reject]) -> Iterat
         if why is not None:
             reason, file, number = why
             detail = f"like {file}:{number}"
-            rejects.append(Reject(row.file, row.row, reason, detail))  # type: ignore[arg-type]
+            rejects.append(Reject(row.file, row.row, reason, detail))
             continue
         if last is not None and key == last_key:
             _check_same_content(last, row)

@@ -18,6 +18,8 @@ from tpuline.components.preprocess.statistics import (
     summarised,
 )
 from tpuline.components.preprocess.statistics_builder import (
+    LANGUAGE_ROWS,
+    TERM_ROWS,
     SampleShares,
     StatisticsBuilder,
     sample_shares,
@@ -108,7 +110,9 @@ def test_samples_are_drawn_by_content_and_about_as_large_as_wanted() -> None:
     assert 10 < found.languages.total() < 60
     backwards = statistics(rows[::-1], shares=shares)
     assert backwards.languages == found.languages
-    assert sample_shares(1_000_000) == SampleShares(languages=0.0005, terms=0.01)
+    assert sample_shares(1_000_000) == SampleShares(
+        languages=LANGUAGE_ROWS / 1_000_000, terms=TERM_ROWS / 1_000_000
+    )
     assert sample_shares(100) == ALL
 
 
