@@ -18,7 +18,7 @@ from .conftest import Shrunk
 
 HALF_DONE = {
     # What a stage leaves on disk while it is still at work.
-    "preprocess": "*/spill/*",
+    "preprocess": "*/scratch/*",
     "train": "*/best.weights.h5",
     "export": "*/classifier/*/saved_model.pb",
     "evaluate": "*/",

@@ -126,7 +126,7 @@ def test_pipe_that_is_closed_early_is_no_crash(finished: Shrunk) -> None:
 def test_report_warns_where_nothing_was_asked_and_the_linear_reference_is_better(
     finished: Shrunk,
 ) -> None:
-    config = finished.load("name=ungated", "evaluate.gates={}")
+    config = finished.load("name=ungated", "evaluate.gates={}", "train.epochs=2")
     for reused in (False, True):
         result = api.run(config, root=finished.root)
         assert result.stages[-1].reused is reused
