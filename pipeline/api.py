@@ -37,6 +37,7 @@ __all__ = [
     "plan",
     "read_report",
     "run",
+    "write_worker_files",
 ]
 
 DEFAULT_ROOT = "runs"
@@ -166,6 +167,24 @@ def read_report(path: str | Path) -> dict[str, Any]:
             f"({error}); run the config again"
         ) from error
     return facts
+
+
+def write_worker_files(folder: str | Path) -> tuple[Path, ...]:
+    """Writes what workers on other machines need: wheels, requirements.txt, Dockerfile.
+
+    Raises:
+        ConfigError: the folder cannot be written, or there is no TensorFlow to name a version of.
+    """
+    from ..components.preprocess.running import worker_package
+
+    try:
+        made = worker_package.write_worker_files(Path(folder))
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(
+            [f"DIR: must be a folder that can be written; received {folder} ({error})"],
+            source="worker-files",
+        ) from error
+    return made.wheel, made.tensorflow_wheel, made.requirements, made.dockerfile
 
 
 def _log(shelf: store.Store, config: RunConfig) -> RunLog:

@@ -27,6 +27,10 @@ def parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="say what would run, what would be reused, and why")
     show = commands.add_parser("show", help="print the result of a run, or what stored data holds")
     compare = commands.add_parser("compare-data", help="say how far two sets of texts are apart")
+    worker = commands.add_parser(
+        "worker-files", help="write what Dataflow workers need: wheel, requirements, Dockerfile"
+    )
+    worker.add_argument("folder", metavar="DIR", help="where to write; made when it is not there")
     for command in (run, check, plan):
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
         command.add_argument(
@@ -74,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .errors import ConfigError
 
     command = {
-        "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare
+        "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare,
+        "worker-files": _worker_files,
     }[args.command]  # fmt: skip
     try:
         code = command(args)
@@ -152,6 +157,14 @@ def _compare(args: argparse.Namespace) -> int:
         return DONE
     for line in compare.lines(comparison):
         print(line)
+    return DONE
+
+
+def _worker_files(args: argparse.Namespace) -> int:
+    from . import api
+
+    for path in api.write_worker_files(args.folder):
+        print(path)
     return DONE
 
 

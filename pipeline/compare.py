@@ -18,9 +18,9 @@ from . import report_data, runner, store
 from .report_text import text
 
 if TYPE_CHECKING:
-    from ..components.preprocess.drift import Comparison
-    from ..components.preprocess.profiling import Profiler
-    from ..components.preprocess.statistics import Statistics
+    from ..components.preprocess.statistics.drift import Comparison
+    from ..components.preprocess.statistics.profiling import Profiler
+    from ..components.preprocess.statistics.sums import Statistics
 
 _STAGE = "preprocess"
 _EVERYTHING = "all"
@@ -56,8 +56,8 @@ def compare_data(a: str | Path, b: str | Path) -> DataComparison:
     Raises:
         ValueError: A is no stored data, B is neither that nor a file of texts.
     """
-    from ..components.preprocess import drift
-    from ..components.preprocess.profiling import Profiler
+    from ..components.preprocess.statistics import drift
+    from ..components.preprocess.statistics.profiling import Profiler
 
     runner.set_up_libraries()
     found, other = _open(str(a)), _open(str(b))
@@ -164,7 +164,7 @@ def _key_of_data(report_file: str) -> str:
 
 def _stored_side(name: str, shards: ShardSet, reference: ShardSet, profiler: Profiler) -> Side:
     """Stored statistics where they are comparable; else the first rows are tokenised again."""
-    from ..components.preprocess.text_rows import MAX_ROWS, first_rows
+    from ..components.preprocess.statistics.text_rows import MAX_ROWS, first_rows
 
     _same_kind(name, shards, reference)
     stored = report_data.load(shards)
@@ -189,7 +189,7 @@ def _same_kind(name: str, shards: ShardSet, reference: ShardSet) -> None:
 
 
 def _file_side(path: str, manifest: store.Manifest, shards: ShardSet, profiler: Profiler) -> Side:
-    from ..components.preprocess.text_rows import draw, file_rows
+    from ..components.preprocess.statistics.text_rows import draw, file_rows
 
     try:
         sample = draw(file_rows(path, manifest.identity["config"]["source"], shards))

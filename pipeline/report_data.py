@@ -10,8 +10,8 @@ from ..components.contracts import ShardSet
 from ..components.example_spec import SPLITS
 
 if TYPE_CHECKING:
-    from ..components.preprocess.statistics import Statistics
-    from ..components.preprocess.statistics_file import DataFacts
+    from ..components.preprocess.statistics.stored import DataFacts
+    from ..components.preprocess.statistics.sums import Statistics
 
 _SHOWN_NAMES = 5  # scripts or languages of a split
 
@@ -20,7 +20,7 @@ def load(shards: ShardSet) -> DataFacts | None:
     """What the file holds; None where the stage left none, or one that cannot be read."""
     if not shards.statistics_file:
         return None
-    from ..components.preprocess import statistics_file
+    from ..components.preprocess.statistics import stored as statistics_file
 
     try:
         path = Path(shards.uri) / shards.statistics_file
@@ -67,7 +67,7 @@ def shares_in_words(shares: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _split(split: Statistics, labels: Sequence[str]) -> dict[str, Any]:
-    from ..components.preprocess.statistics import CHARACTER_EDGES
+    from ..components.preprocess.statistics.sums import CHARACTER_EDGES
 
     counts = split.character_counts.tolist()
     return {

@@ -17,6 +17,7 @@ FLAGS = {
     "plan": {"config", "--set", "--root", "--until"},
     "show": {"path", "--examples"},
     "compare-data": {"a", "b", "--json"},
+    "worker-files": {"folder"},
 }
 
 
@@ -56,6 +57,23 @@ def test_missing_config_exits_with_2_and_names_what_is_near(
 def test_show_of_no_run_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", str(tmp_path)]) == 2
     assert "RUN" in capsys.readouterr().err
+
+
+def test_worker_files_are_written_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["worker-files", str(tmp_path / "new")]) == 0
+    named = capsys.readouterr().out.splitlines()
+    assert sorted(named) == sorted(str(path) for path in (tmp_path / "new").iterdir())
+    assert str(tmp_path / "new" / "Dockerfile") in named
+
+
+def test_worker_files_that_cannot_be_written_exit_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert cli.main(["worker-files", str(tmp_path / "file")]) == 2
+    assert "DIR: must be a folder" in capsys.readouterr().err
 
 
 def test_console_script_runs_from_anywhere(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ MAY_BE_HEAVY = {
     "components/export/parity.py",
     "components/export/signatures.py",
     "components/preprocess/graph.py",
-    "components/preprocess/processes.py",
+    "components/preprocess/running/processes.py",
     "components/preprocess/spilling.py",
     "components/preprocess/writers.py",
     "components/train/callbacks.py",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from .duplicates import DuplicatesConfig
+from .duplicates.found import DuplicatesConfig
 from .leakage import Leakage
 from .privacy import Privacy
-from .running_config import Dataflow, Portable, Running
-from .schema import SchemaConfig
-from .source import Source
-from .vocabulary_config import Vocabulary, check_task
+from .reading.source import Source
+from .running.config import Dataflow, Portable, Running
+from .statistics.schema import SchemaConfig
+from .vocabulary.config import Vocabulary, check_task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .duplicates import Duplicates
-from .fingerprints import FingerprintFile
+from .duplicates.fingerprints import FingerprintFile
+from .duplicates.found import Duplicates
 from .leakage import SampledRow, merge_samples
-from .source import InputFile
-from .splits import KeyRange
-from .statistics import Statistics, add_statistics
+from .reading.source import InputFile
+from .sharding.splits import KeyRange
+from .statistics.sums import Statistics, add_statistics
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,15 +10,16 @@ from typing import Any
 from ..contracts import ShardSet
 from ..example_spec import SPLITS
 from ..stage import Context, Log
-from . import duplicate_report, schema, schema_file
 from .config import Config
+from .duplicates import report as duplicate_report
 from .leakage import LeakingColumn, explain, leaking_columns
 from .rejects import CHOSEN
 from .results import Result
-from .schema import Schema, Violation
-from .statistics import Statistics
-from .statistics_file import DataFacts, Table, dumps, from_json
-from .tfds_layout import tfds_files
+from .sharding.tfds_layout import tfds_files
+from .statistics import schema, schema_file
+from .statistics.schema import Schema, Violation
+from .statistics.stored import DataFacts, Table, dumps, from_json
+from .statistics.sums import Statistics
 
 STATISTICS_FILE = "statistics.json"
 SCHEMA_FILE = "schema.yaml"

@@ -14,14 +14,15 @@ from typing import Any
 import apache_beam as beam
 
 from .. import tokenizers
-from . import duplicate_search, progress
-from .duplicate_search import DuplicatePairs, DuplicateTask
+from . import progress
+from .duplicates import search as duplicate_search
+from .duplicates.search import DuplicatePairs, DuplicateTask
 from .facts import Plan, Portion, ShardTask, Spilled, Written, add_spilled, add_written
 from .planning import make_plan, shard_work
 from .results import Result, save_result
 from .spilling import Spiller
-from .statistics import summarised
-from .statistics_file import to_json
+from .statistics.stored import to_json
+from .statistics.sums import summarised
 from .work import Work
 
 

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ..example_spec import SPLITS
-from . import duplicate_decision, progress
-from .duplicate_search import DuplicatePairs
+from . import progress
+from .duplicates import decision as duplicate_decision
+from .duplicates.search import DuplicatePairs
 from .facts import Plan, ShardTask, Spilled
 from .labels import MAX_LABELS, Labels, configured_labels, learn_labels
+from .reading.rows import Reject
 from .rejects import too_many
-from .rows import Reject
-from .shards import ShardWork, kept_rows, keyed_batches
-from .splits import key_ranges, num_ranges
-from .vocabulary_learning import learn_file
+from .sharding.shards import ShardWork, kept_rows, keyed_batches
+from .sharding.splits import key_ranges, num_ranges
+from .vocabulary.learning import learn_file
 from .work import Work
 
 MAX_SHARDS = 4096

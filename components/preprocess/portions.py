@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .facts import Portion
-from .running_config import Running
-from .source import InputFile
-from .splits import num_ranges
+from .reading.source import InputFile
+from .running.config import Running
+from .sharding.splits import num_ranges
 
 STRIPE_BYTES = 8_000_000
 """Every worker reads all of a file that is read in stripes, so small files are left whole."""

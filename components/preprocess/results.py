@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import files
 from ..contracts import Shard, Split
-from .duplicates import Duplicates
+from .duplicates.found import Duplicates
 from .facts import RejectsFile, ShardFacts
 from .leakage import SampledRow
 

@@ -11,18 +11,19 @@ from typing import Any
 import tensorflow as tf
 
 from ..graph_tokenizer import clean
-from . import progress, sources
+from . import progress
 from .batching import batches
+from .duplicates.fingerprints import FingerprintWriter
 from .facts import Portion, RejectsFile, Spilled
-from .fingerprints import FingerprintWriter
 from .labels import MAX_LABELS, configured_labels
 from .leakage import SampledRow, merge_samples
 from .privacy import Redactor
+from .reading import sources
+from .reading.rows import Reject, Row, reject
+from .reading.source import InputFile
 from .rejects import private, write_rejects
-from .rows import Reject, Row, reject
-from .source import InputFile
-from .spill import SpilledRow, SpillWriter
-from .splits import content, content_key, cut_split
+from .sharding.spill import SpilledRow, SpillWriter
+from .sharding.splits import content, content_key, cut_split
 from .work import Work
 
 _STRINGS = tf.TensorSpec([None], tf.string)

@@ -16,16 +16,20 @@ from ..contracts import ReasonCount, ShardSet
 from ..example_spec import SPLITS
 from ..stage import Context, Log
 from ..vocabulary import TOKENIZER_VERSION, file_fingerprint
-from . import findings, preset, running, schema_file, sources
+from . import findings
 from .config import Config, Cut
-from .function import function_digest
 from .planning import empty_split_problem
 from .portions import num_buckets, num_readers, portions
 from .progress import listening
+from .reading import sources
+from .reading.function import function_digest
+from .reading.source import Source
 from .rejects import Rejected, check_share, gather_rejects
 from .results import Result, load_result, split_of_shards
-from .source import Source
-from .vocabulary_config import FILE_NAMES, Vocabulary
+from .running import runners as running
+from .statistics import schema_file
+from .vocabulary import preset
+from .vocabulary.config import FILE_NAMES, Vocabulary
 from .work import Work
 
 __all__ = ["Config", "Cut", "Inputs", "Output", "Source", "Vocabulary", "check", "run"]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import files
-from .duplicates import DuplicatesConfig
+from .duplicates.found import DuplicatesConfig
 from .privacy import Privacy
-from .source import Source
-from .vocabulary_config import FILE_NAMES, Vocabulary
+from .reading.source import Source
+from .vocabulary.config import FILE_NAMES, Vocabulary
 
 TaskName = Literal["classification", "language_model"]
 

@@ -8,10 +8,10 @@ import tensorflow as tf
 from .. import tokenizers
 from ..graph_tokenizer import TextTokenizer, WordpieceTokenizer
 from .facts import ShardTask, Written
-from .shards import ShardWork, Tokenize, Tokens, write_shard
-from .spill import SpilledRow
-from .statistics_builder import StatisticsBuilder, sample_shares
-from .terms import token_table
+from .sharding.shards import ShardWork, Tokenize, Tokens, write_shard
+from .sharding.spill import SpilledRow
+from .statistics.builder import StatisticsBuilder, sample_shares
+from .statistics.terms import token_table
 from .work import Work
 
 CHARACTERS_A_TOKEN = 8
@@ -45,7 +45,7 @@ class Writers:
             shares=sample_shares(task.split_rows),
         )
         if self._work.task == "language_model":
-            from .windows import write_windows
+            from .sharding.windows import write_windows
 
             facts = write_windows(task, work, tokenizer=self._tokenizer, statistics=builder)
         else:

@@ -93,7 +93,7 @@ def ours(spec: dict[str, Any], **changes: Any) -> Work:
 
 def ours_bare(spec: dict[str, Any], **changes: Any) -> Work:
     """No more than the others do, as far as it can be turned off."""
-    from tpuline.components.preprocess.duplicates import DuplicatesConfig
+    from tpuline.components.preprocess.duplicates.found import DuplicatesConfig
     from tpuline.components.preprocess.leakage import Leakage
     from tpuline.components.preprocess.stage import Vocabulary
 
@@ -108,7 +108,7 @@ def ours_bare(spec: dict[str, Any], **changes: Any) -> Work:
 
 def ours_all(spec: dict[str, Any]) -> Work:
     """Every judgement on: near duplicates dropped, leaking columns looked for, texts described."""
-    from tpuline.components.preprocess.duplicates import DuplicatesConfig
+    from tpuline.components.preprocess.duplicates.found import DuplicatesConfig
     from tpuline.components.preprocess.stage import Vocabulary
 
     return ours(
@@ -120,7 +120,7 @@ def ours_all(spec: dict[str, Any]) -> Work:
 
 def ours_private(spec: dict[str, Any]) -> Work:
     """The same, personal data redacted and a vocabulary learnt."""
-    from tpuline.components.preprocess.duplicates import DuplicatesConfig
+    from tpuline.components.preprocess.duplicates.found import DuplicatesConfig
     from tpuline.components.preprocess.privacy import KINDS as PERSONAL
     from tpuline.components.preprocess.privacy import Privacy
 
@@ -134,7 +134,7 @@ def limit(spec: dict[str, Any]) -> Work:
     import tensorflow as tf
     import tensorflow_text as tf_text
 
-    from tpuline.components.preprocess.records import encode_examples
+    from tpuline.components.preprocess.sharding.records import encode_examples
 
     words = Path(spec["vocabulary"], "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
     start, end, room = words.index("[CLS]"), words.index("[SEP]"), spec["length"] - 2

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpuline.components.preprocess.records import encode_examples
-from tpuline.components.preprocess.tfrecord import frame
+from tpuline.components.preprocess.sharding.records import encode_examples
+from tpuline.components.preprocess.sharding.tfrecord import frame
 from tpuline.components.stored_examples import read_examples
 
 ROWS = [

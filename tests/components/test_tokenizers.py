@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tpuline.components.byte_pair import load_tokenizer
 from tpuline.components.graph_tokenizer import TextTokenizer
-from tpuline.components.preprocess.vocabulary_config import FILE_NAMES, Vocabulary
-from tpuline.components.preprocess.vocabulary_learning import learn_file
+from tpuline.components.preprocess.vocabulary.config import FILE_NAMES, Vocabulary
+from tpuline.components.preprocess.vocabulary.learning import learn_file
 from tpuline.components.sentencepiece_model import load_processor
 from tpuline.components.tokenizers import load, tokens
 from tpuline.components.vocabulary import TokenizerType, file_fingerprint, find_special_ids

@@ -11,9 +11,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from tpuline.components.contracts import Shard, ShardSet, Split
-from tpuline.components.preprocess.profiling import Profiler
-from tpuline.components.preprocess.statistics_file import DataFacts, dumps
-from tpuline.components.preprocess.text_rows import TextRow
+from tpuline.components.preprocess.statistics.profiling import Profiler
+from tpuline.components.preprocess.statistics.stored import DataFacts, dumps
+from tpuline.components.preprocess.statistics.text_rows import TextRow
 from tpuline.components.vocabulary import fingerprint, save_vocabulary
 from tpuline.pipeline import store
 

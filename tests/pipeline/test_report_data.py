@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tpuline.components.preprocess.schema import Violation
-from tpuline.components.preprocess.statistics import summarised
-from tpuline.components.preprocess.statistics_file import DataFacts, Table, dumps
+from tpuline.components.preprocess.statistics.schema import Violation
+from tpuline.components.preprocess.statistics.stored import DataFacts, Table, dumps
+from tpuline.components.preprocess.statistics.sums import summarised
 from tpuline.pipeline import report
 from tpuline.pipeline.report import RunFacts
 
-from ..components.preprocess.made_statistics import ALL, VOCABULARY, Row, statistics
+from ..components.preprocess.statistics.made_statistics import ALL, VOCABULARY, Row, statistics
 from .run_facts import finished
 from .test_report import HOSTILE, Page, html_of
 

@@ -14,8 +14,8 @@ import pytest
 
 from tpuline.components import files
 from tpuline.components.contracts import ReasonCount, Shard, ShardSet, Split
-from tpuline.components.preprocess.records import encode_examples
-from tpuline.components.preprocess.tfrecord import frame
+from tpuline.components.preprocess.sharding.records import encode_examples
+from tpuline.components.preprocess.sharding.tfrecord import frame
 from tpuline.pipeline import cli, show_data, store
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "day", "##s")

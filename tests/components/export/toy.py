@@ -24,8 +24,8 @@ from tpuline.components.example_spec import (
 )
 from tpuline.components.graph_tokenizer import TextTokenizer
 from tpuline.components.modeling import ModelSpec, build
-from tpuline.components.preprocess.subwords import learn_sentencepiece
-from tpuline.components.preprocess.vocabulary_config import FILE_NAMES
+from tpuline.components.preprocess.vocabulary.config import FILE_NAMES
+from tpuline.components.preprocess.vocabulary.subwords import learn_sentencepiece
 from tpuline.components.stage import Context
 from tpuline.components.tokenizers import load, tokens
 from tpuline.components.vocabulary import TokenizerType, file_fingerprint

@@ -12,11 +12,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tpuline.components import tokenizers
 from tpuline.components.contracts import ShardSet
 from tpuline.components.preprocess import graph, stage
-from tpuline.components.preprocess.duplicates import DuplicatesConfig
+from tpuline.components.preprocess.duplicates.found import DuplicatesConfig
 from tpuline.components.preprocess.facts import Portion
+from tpuline.components.preprocess.reading.source import Source
+from tpuline.components.preprocess.reading.sources import list_files
 from tpuline.components.preprocess.results import load_result
-from tpuline.components.preprocess.source import Source
-from tpuline.components.preprocess.sources import list_files
 from tpuline.components.stage import Context
 
 from .stage_runs import (

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from tpuline.components.preprocess import stage
-from tpuline.components.preprocess.duplicates import DuplicatesConfig
+from tpuline.components.preprocess.duplicates.found import DuplicatesConfig
 from tpuline.components.preprocess.leakage import Leakage
 from tpuline.components.preprocess.privacy import Privacy
-from tpuline.components.preprocess.schema import SchemaConfig
-from tpuline.components.preprocess.source import Source
+from tpuline.components.preprocess.reading.source import Source
+from tpuline.components.preprocess.statistics.schema import SchemaConfig
 
 from .stage_runs import (
     Log,

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tpuline.components.preprocess.privacy import Privacy, Redactor
+from tpuline.components.preprocess.reading.rows import Reject
 from tpuline.components.preprocess.rejects import (
     check_share,
     gather_rejects,
     private,
     write_rejects,
 )
-from tpuline.components.preprocess.rows import Reject
 
 
 def rejects_of(file: str, *rows: int, reason: str = "missing_label") -> list[Reject]:

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from tpuline.components.preprocess import stage
-from tpuline.components.preprocess.running_config import Portable
-from tpuline.components.preprocess.source import Source
-from tpuline.components.preprocess.vocabulary_config import Vocabulary
+from tpuline.components.preprocess.reading.source import Source
+from tpuline.components.preprocess.running.config import Portable
+from tpuline.components.preprocess.vocabulary.config import Vocabulary
 
 from .stage_runs import config, preprocess
 

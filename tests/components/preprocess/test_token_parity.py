@@ -20,8 +20,8 @@ from tpuline.components.example_spec import SPECIAL_TOKENS
 from tpuline.components.export.signatures import ServedClassifier
 from tpuline.components.graph_tokenizer import TextTokenizer, WordpieceTokenizer, clean
 from tpuline.components.modeling import BagSpec, build
-from tpuline.components.preprocess.vocabulary_config import FILE_NAMES, Vocabulary
-from tpuline.components.preprocess.vocabulary_learning import learn_file
+from tpuline.components.preprocess.vocabulary.config import FILE_NAMES, Vocabulary
+from tpuline.components.preprocess.vocabulary.learning import learn_file
 from tpuline.components.sentencepiece_model import load_processor
 from tpuline.components.tokenizers import load, tokens
 from tpuline.components.vocabulary import TokenizerType, load_vocabulary

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tpuline.components import tokenizers
-from tpuline.components.preprocess.spill import SpilledRow
+from tpuline.components.preprocess.sharding.spill import SpilledRow
 from tpuline.components.preprocess.writers import CHARACTERS_A_TOKEN, head_of, tokenize_function
 from tpuline.components.vocabulary import save_vocabulary
 

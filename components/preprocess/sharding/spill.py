@@ -1,0 +1,132 @@
+"""Rows waiting on disk between the two passes: written in any order, read back sorted by key.
+
+A record is its length and then the key, 16 bytes, and the strings of the row with NULs between
+them, which no row has inside (see `rows`). Sorting whole records therefore sorts by key, then
+label, then texts, and never decodes a row. The origin, file and row, stands last: it tells nothing
+apart that the shards would show.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import BinaryIO, NamedTuple
+
+from ... import files
+from ..facts import SpillFile
+from .splits import KEY_BITS, KeyRange, range_of
+
+KEY_BYTES = KEY_BITS // 8
+
+_LENGTH = struct.Struct("<I")
+_ODD = "surrogateescape"  # names of files may be no UTF-8
+_NONE = "\x01"
+"""Stands for no string: nothing of it would be left of a text that is cleaned."""
+
+
+class SpilledRow(NamedTuple):
+    """One row between the two passes."""
+
+    label: str
+    text: str  # as it was read
+    text_pair: str | None
+    cleaned: str
+    cleaned_pair: str | None
+    file: str
+    row: int
+
+
+class SpillWriter:
+    """Files for the rows of one bundle, one for each split and range of keys met.
+
+    Their names are unique: what a bundle left that failed and was tried again is never read.
+    """
+
+    def __init__(self, folder: str, num_buckets: int) -> None:
+        self._folder = folder
+        self._num_buckets = num_buckets
+        self._name = uuid.uuid4().hex
+        self._appearing = ExitStack()
+        self._files: dict[tuple[str, int], BinaryIO] = {}
+        self._num_rows: Counter[tuple[str, int]] = Counter()
+        self._num_bytes: Counter[tuple[str, int]] = Counter()
+
+    def add(self, split: str, key: bytes, row: SpilledRow) -> None:
+        """Appends one row."""
+        place = split, range_of(key, self._num_buckets)
+        file = self._files.get(place)
+        if file is None:
+            file = self._files[place] = self._open(self._path(*place))
+        # A cleaned text is stored only where it differs.
+        cleaned = None if row.cleaned == row.text else row.cleaned
+        cleaned_pair = None if row.cleaned_pair == row.text_pair else row.cleaned_pair
+        strings = (row.label, row.text, row.text_pair, cleaned, cleaned_pair)
+        content = "\0".join([_NONE if one is None else one for one in strings]).encode()
+        record = b"%b%b\0%b" % (key, content, f"{row.file}\0{row.row}".encode(errors=_ODD))
+        file.write(_LENGTH.pack(len(record)))
+        file.write(record)
+        self._num_rows[place] += 1
+        self._num_bytes[place] += len(content)
+
+    def close(self) -> tuple[SpillFile, ...]:
+        """Everything is in its place after it."""
+        self._appearing.close()
+        return tuple(
+            SpillFile(
+                split=split,
+                keys=KeyRange(index=bucket, count=self._num_buckets),
+                path=self._path(split, bucket),
+                num_rows=self._num_rows[split, bucket],
+                num_bytes=self._num_bytes[split, bucket],
+            )
+            for split, bucket in sorted(self._files)
+        )
+
+    def _open(self, path: str) -> BinaryIO:
+        draft = self._appearing.enter_context(files.appearing(path))
+        return self._appearing.enter_context(draft.open("xb"))
+
+    def _path(self, split: str, bucket: int) -> str:
+        return files.join(self._folder, f"{split}-{bucket:03d}-{self._name}.jsonl")
+
+
+def read_sorted(spilled: Iterable[SpillFile], keys: KeyRange) -> Iterator[tuple[bytes, SpilledRow]]:
+    """The rows with a key in `keys`, each with its key, sorted by key, label and texts.
+
+    Holds as many bytes as these rows have on disk.
+    """
+    records: list[bytes] = []
+    for file in spilled:
+        if file.keys.overlaps(keys):
+            with files.reading(file.path) as opened:
+                records += _records(opened, None if file.keys.count >= keys.count else keys)
+    records.sort()
+    records.reverse()
+    while records:  # popped, so that a record is gone when its row is made
+        record = records.pop()
+        label, text, pair, cleaned, cleaned_pair, name, number = (
+            record[KEY_BYTES:].decode(errors=_ODD).split("\0")
+        )
+        text_pair = None if pair == _NONE else pair
+        row = SpilledRow(
+            label=label,
+            text=text,
+            text_pair=text_pair,
+            cleaned=text if cleaned == _NONE else cleaned,
+            cleaned_pair=text_pair if cleaned_pair == _NONE else cleaned_pair,
+            file=name,
+            row=int(number),
+        )
+        yield record[:KEY_BYTES], row
+
+
+def _records(opened: BinaryIO, keys: KeyRange | None) -> Iterator[bytes]:
+    """Those with a key in `keys`; None: all."""
+    first, last = (keys.first, keys.last) if keys is not None else (b"", b"")
+    while length := opened.read(_LENGTH.size):
+        record = opened.read(_LENGTH.unpack(length)[0])
+        if keys is None or first <= record[:KEY_BYTES] <= last:
+            yield record
