@@ -103,7 +103,7 @@ def test_signatures_are_those_of_every_process() -> None:
     """A change of the hash, of rensa or of a processor's path would mix what cannot be mixed."""
     text = "the same text has the same signature wherever it is made: ça ne change pas"
     program = (
-        "from tpuline.components.preprocess.minhash import signatures\n"
+        "from tpuline.components.preprocess.duplicates.minhash import signatures\n"
         f"print(signatures([{text!r}])[0, :4].tolist())"
     )
     done = subprocess.run(

@@ -1,6 +1,6 @@
 """A small pipeline with the steps that the real one has, for tests of what runs it.
 
-Workers import it as `tests.components.preprocess.toy_pipeline`: put the checkout on PYTHONPATH.
+Workers import it from the checkout: put that on PYTHONPATH.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ TEXTS = [
 
 PROGRAM = """
 import hashlib, json, random, sys
-from tpuline.components.preprocess.subwords import learn_byte_pairs, learn_sentencepiece
+from tpuline.components.preprocess.vocabulary.subwords import learn_byte_pairs, learn_sentencepiece
 drawn = random.Random(1)
 words = ["".join(drawn.choices("abcdéü字", k=drawn.randint(1, 7))) for _ in range(3000)]
 texts = [" ".join(drawn.choices(words, k=30)) for _ in range(400)]

@@ -94,7 +94,7 @@ def test_words_are_those_of_the_tokenizer() -> None:
 
 PROGRAM = """
 import json, random
-from tpuline.components.preprocess.wordpiece import learn_vocabulary
+from tpuline.components.preprocess.vocabulary.wordpiece import learn_vocabulary
 drawn = random.Random(1)
 words = {"".join(drawn.choices("abcdéü字", k=drawn.randint(1, 7))) for _ in range(500)}
 print(json.dumps(learn_vocabulary(dict.fromkeys(words, 2), size=300, min_frequency=2)))
