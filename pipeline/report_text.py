@@ -122,4 +122,7 @@ def _summary_data(data: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if data is None:
         return []
     rows = ", ".join(f"{s['num_examples']:,} {name}" for name, s in data["splits"].items())
-    return [("data", f"{rows} rows; {data['num_rejected']:,} rejected"), *report_data.summary(data)]
+    return [
+        ("data", f"{rows} rows; {data['num_rejected']:,} set aside"),
+        *report_data.summary(data),
+    ]

@@ -73,9 +73,14 @@ def _told(plan: Plan) -> str:
             megabytes = shards[0].split_bytes / 1e6
             parts.append(
                 f"{split} {shards[0].split_rows:,} rows, {megabytes:,.1f} MB of text -> "
-                f"{len(shards)} shards -> {min(len(shards), MAX_READERS)} readers"
+                f"{_counted(len(shards), 'shard')} -> "
+                f"{_counted(min(len(shards), MAX_READERS), 'reader')}"
             )
     return "plan: " + "; ".join(parts)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _labels(spilled: Spilled, work: Work) -> Labels:
