@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ...stage import Log
 from .config import Portable, Running
+from .worker_package import write_worker_files
 
 CONNECT_S = 20
 JOB_S = 30 * 24 * 3600  # Beam takes `job_server_timeout` for a job's streams of news as well
@@ -73,10 +76,10 @@ def _run_portable(build: Build, portable: Portable) -> None:
             f"preprocess.portable.endpoint: nothing answers at {portable.endpoint} within "
             f"{CONNECT_S} s; start the job service"
         ) from error
-    options = PipelineOptions(portable_flags(portable))
-    pipeline = beam.Pipeline(options=options)
-    build(pipeline)
-    result = pipeline.run()
+    with tempfile.TemporaryDirectory(prefix="tpuline-worker-") as folder:
+        pipeline = beam.Pipeline(options=PipelineOptions(portable_flags(portable, Path(folder))))
+        build(pipeline)
+        result = pipeline.run()
     try:
         result.wait_until_finish()
     except KeyboardInterrupt:
@@ -84,15 +87,20 @@ def _run_portable(build: Build, portable: Portable) -> None:
         raise
 
 
-def portable_flags(portable: Portable) -> list[str]:
-    """Beam's options for a job service. Nothing of `__main__` is ever sent along."""
+def portable_flags(portable: Portable, folder: Path) -> list[str]:
+    """Beam's options for a job service. Nothing of `__main__` is ever sent along.
+
+    Containers are sent our wheel, which is left in `folder`; other workers have us installed.
+    """
     config = portable.environment_config
+    in_containers = portable.environment == "docker"
     return [
         "--runner=PortableRunner",
         f"--job_endpoint={portable.endpoint}",
         f"--job_server_timeout={JOB_S}",
         f"--environment_type={portable.environment.upper()}",
         *([] if config is None else [f"--environment_config={config}"]),
+        *([f"--extra_package={write_worker_files(folder).wheel}"] if in_containers else []),
         "--no_save_main_session",
     ]
 

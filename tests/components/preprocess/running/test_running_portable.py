@@ -53,3 +53,14 @@ def test_endpoint_where_nobody_answers_is_named(
     monkeypatch.setattr(runners, "CONNECT_S", 1)
     with pytest.raises(RuntimeError, match=r"^preprocess\.portable\.endpoint: nothing answers at"):
         run(tmp_path, Portable(endpoint="localhost:9"))
+
+
+def test_containers_are_sent_our_wheel_and_other_workers_nothing(tmp_path: Path) -> None:
+    image = Portable(endpoint="host:1", environment="docker", environment_config="a/b:1")
+    flags = runners.portable_flags(image, tmp_path)
+    (wheel,) = [flag.partition("=")[2] for flag in flags if flag.startswith("--extra_package=")]
+    assert Path(wheel).is_file()
+    assert "--environment_type=DOCKER" in flags
+    assert "--environment_config=a/b:1" in flags
+    there = Portable(endpoint="host:1", environment="external", environment_config="host:2")
+    assert not [flag for flag in runners.portable_flags(there, tmp_path) if "package" in flag]
