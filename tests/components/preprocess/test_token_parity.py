@@ -45,7 +45,7 @@ DATA_SETS = (
 SEQUENCE_LENGTH = 256
 BATCH_SIZE = 256
 STRINGS = [tf.TensorSpec([None], tf.string)]
-FEW = 2000
+FEW = 500
 NUM_ROWS = [FEW, pytest.param(None, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
 SERVER = """

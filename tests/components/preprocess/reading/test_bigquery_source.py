@@ -145,7 +145,7 @@ def test_what_a_table_lacks_is_said(service: Service, tmp_path: Path) -> None:
 def test_missing_client_is_answered_with_what_to_install(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['google.cloud.bigquery'] = None\n"
-        "from tpuline.components.preprocess.sources import Source, check\n"
+        "from tpuline.components.preprocess.reading.sources import Source, check\n"
         f"check(Source(train={PLACE!r}), '.')"
     )
     command = [sys.executable, "-c", program]

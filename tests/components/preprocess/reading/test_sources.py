@@ -171,7 +171,7 @@ def test_check_of_text_files_imports_no_heavy_library(tmp_path: Path) -> None:
     written(tmp_path, "a.csv", GOOD)
     program = (
         "import sys; from pathlib import Path\n"
-        "from tpuline.components.preprocess.sources import Source, check, digest\n"
+        "from tpuline.components.preprocess.reading.sources import Source, check, digest\n"
         "source = Source(train='a.csv'); check(source, Path('.')); digest(source, Path('.'))\n"
         "print({'pyarrow', 'tensorflow', 'tensorflow_datasets', 'numpy'} & set(sys.modules))"
     )

@@ -194,7 +194,7 @@ def test_class_names_that_the_config_does_not_know_are_refused(prepared: Path) -
 def test_check_and_digest_import_no_library(prepared: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from tpuline.components.preprocess.sources import Source, check, digest\n"
+        "from tpuline.components.preprocess.reading.sources import Source, check, digest\n"
         "source = Source(train=sys.argv[1], text_column='sentence')\n"
         "check(source, Path('.')); print(digest(source, Path('.'))['train'])\n"
         "print({'tensorflow', 'tensorflow_datasets', 'pyarrow'} & set(sys.modules))"
