@@ -126,7 +126,9 @@ def test_pipe_that_is_closed_early_is_no_crash(finished: Shrunk) -> None:
 def test_report_warns_where_nothing_was_asked_and_the_linear_reference_is_better(
     finished: Shrunk,
 ) -> None:
-    config = finished.load("name=ungated", "evaluate.gates={}", "train.epochs=2")
+    config = finished.load(
+        "name=ungated", "evaluate.gates={}", "train.epochs=2", "hardware.replicas=1"
+    )
     for reused in (False, True):
         result = api.run(config, root=finished.root)
         assert result.stages[-1].reused is reused
