@@ -23,6 +23,9 @@ ID = "id"
 
 SPLITS = ("train", "validation", "test")
 
+SHARDS_READ_AT_ONCE = 8
+"""By training: that many or more keep its input from waiting for a file."""
+
 
 def model_inputs(has_text_pair: bool) -> tuple[str, ...]:
     """Names of the int32 `(B, L)` features that every model takes.

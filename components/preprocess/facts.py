@@ -16,9 +16,9 @@ from .statistics.sums import Statistics, add_statistics
 
 @dataclass(frozen=True, kw_only=True)
 class Portion:
-    """What one worker reads of a file: every `num_stripes`-th run of rows."""
+    """What one worker reads: of each of some files every `num_stripes`-th run of rows."""
 
-    file: InputFile
+    files: tuple[InputFile, ...]
     stripe: int = 0
     num_stripes: int = 1
 
@@ -39,7 +39,6 @@ class RejectsFile:
     """Rejected rows as JSON lines, sorted by row, all from the source file `source` if given."""
 
     path: str
-    num_rows: int
     source: str = ""
 
 

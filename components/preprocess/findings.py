@@ -25,15 +25,25 @@ STATISTICS_FILE = "statistics.json"
 SCHEMA_FILE = "schema.yaml"
 
 
-def judge(config: Config, shards: ShardSet, result: Result, ctx: Context) -> None:
+def judge(
+    config: Config, shards: ShardSet, result: Result, rejected: Counter[str], ctx: Context
+) -> None:
     """Leaves statistics.json, schema.yaml and what TFDS reads, and tells what a person should know.
+
+    `rejected`: all rows that are in no shard, by reason.
 
     Raises:
         ValueError: a column gives the label away, or the data is not as its schema says, and the
             config wants the run to fail then.
     """
     splits = {name: from_json(result.statistics[name]) for name in SPLITS}
-    facts = _Facts(config, shards, result, splits)
+    facts = _Facts(
+        splits,
+        task=config.task,
+        label_names=shards.label_names,
+        num_read=result.num_read,
+        rejected={reason: n for reason, n in rejected.items() if reason not in CHOSEN},
+    )
     violations: tuple[Violation, ...] = ()
     expected = schema_file.load(config.schema, ctx.data_dir)
     if expected is not None:
@@ -60,19 +70,9 @@ def judge(config: Config, shards: ShardSet, result: Result, ctx: Context) -> Non
 class _Facts:
     """What a schema is about."""
 
-    def __init__(
-        self, config: Config, shards: ShardSet, result: Result, splits: Mapping[str, Statistics]
-    ) -> None:
+    def __init__(self, splits: Mapping[str, Statistics], **given: Any) -> None:
         self._splits = splits
-        counted = sum((Counter(counts) for counts in result.missing.values()), Counter[str]())
-        self._given: dict[str, Any] = {
-            "task": config.task,
-            "label_names": shards.label_names,
-            "num_read": result.num_read,
-            "rejected": {
-                reason: count for reason, count in counted.items() if reason not in CHOSEN
-            },
-        }
+        self._given = given
 
     def violations(self, expected: Schema) -> tuple[Violation, ...]:
         """Where the splits are not as expected."""
@@ -122,6 +122,16 @@ def _tables(
             columns=("column", "by", "accuracy", "most frequent label"),
             rows=tuple(
                 (c.column, c.how, round(c.accuracy, 4), round(c.majority, 4)) for c in leaking
+            ),
+        )
+    if any(result.set_aside.values()):
+        yield Table(
+            title="Rows set aside in reading",
+            columns=("of the source of", "reason", "rows"),
+            rows=tuple(
+                (split, reason, count)
+                for split, counts in result.set_aside.items()
+                for reason, count in sorted(counts.items())
             ),
         )
     if shards.redacted:

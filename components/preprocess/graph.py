@@ -18,8 +18,10 @@ from . import progress
 from .duplicates import search as duplicate_search
 from .duplicates.search import DuplicatePairs, DuplicateTask
 from .facts import Plan, Portion, ShardTask, Spilled, Written, add_spilled, add_written
-from .planning import make_plan, shard_work
+from .labels import known_labels
+from .planning import make_plan, shard_works
 from .results import Result, save_result
+from .sharding.shards import ShardWork
 from .spilling import Spiller
 from .statistics.stored import to_json
 from .statistics.sums import summarised
@@ -44,11 +46,12 @@ def build(
         | "Find repeats" >> beam.ParDo(FindDuplicates(work))
     )
     plan = spilled | "Plan" >> beam.Map(make_plan, beam.pvalue.AsIter(pairs), work)
+    works = plan | "Works" >> beam.Map(shard_works, work)
     written = (
         plan
         | "Shards" >> beam.FlatMap(lambda plan: plan.tasks)
         | "Spread shards" >> _spread(alone)
-        | "Write shards" >> beam.ParDo(WriteShards(work), beam.pvalue.AsSingleton(plan))
+        | "Write shards" >> beam.ParDo(WriteShards(work), beam.pvalue.AsSingleton(works))
         | "Add up shards" >> beam.CombineGlobally(add_written).without_defaults()
     )
     shards = beam.pvalue.AsSingleton(written, default_value=Written())
@@ -96,7 +99,7 @@ class FindDuplicates(beam.DoFn):
 
 
 class WriteShards(beam.DoFn):
-    """ShardTask, with the Plan beside it -> Written."""
+    """ShardTask, with the ShardWork of each split beside it -> Written."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -105,20 +108,23 @@ class WriteShards(beam.DoFn):
         progress.speak_in(self._work.progress_dir)
         self._writers: Any = None
 
-    def process(self, task: ShardTask, plan: Plan) -> Iterator[Written]:
+    def process(self, task: ShardTask, works: dict[str, ShardWork]) -> Iterator[Written]:
         if self._writers is None:
             from .writers import Writers
 
             self._writers = Writers(self._work)
-        yield self._writers.write(task, shard_work(plan, task.split, self._work))
-        progress.tell("shards", 1, len(plan.tasks), note=task.split)
+        shard_work = works[task.split]
+        yield self._writers.write(task, shard_work)
+        progress.tell("shards", 1, shard_work.num_shards, note=task.split)
         progress.finish()
 
 
 def _duplicate_tasks(spilled: Spilled, work: Work) -> Iterable[DuplicateTask]:
     if spilled.problems:
         return ()
-    return duplicate_search.tasks(spilled.fingerprint_files, work.duplicates)
+    return duplicate_search.tasks(
+        spilled.fingerprint_files, work.duplicates, labels=known_labels(spilled.label_counts)
+    )
 
 
 def _in_global_window(value: Any) -> Any:
@@ -141,7 +147,7 @@ def _save(plan: Plan, written: Written, work: Work) -> None:
         problem=plan.problem,
         num_read=spilled.num_read,
         rejects_files=rejects,
-        missing={split: dict(counts) for split, counts in sorted(spilled.rejected.items())},
+        set_aside={split: dict(counts) for split, counts in sorted(spilled.rejected.items())},
         redacted=dict(sorted(spilled.redacted.items())),
         column_sample=spilled.column_sample,
         label_names=plan.label_names,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from ..example_spec import SPLITS
+from ..example_spec import SHARDS_READ_AT_ONCE, SPLITS
 from . import progress
 from .duplicates import decision as duplicate_decision
 from .duplicates.search import DuplicatePairs
 from .facts import Plan, ShardTask, Spilled
 from .labels import MAX_LABELS, Labels, configured_labels, learn_labels
-from .reading.rows import Reject
+from .reading.rows import Reject, cut
 from .rejects import too_many
 from .sharding.shards import ShardWork, kept_rows, keyed_batches
 from .sharding.splits import key_ranges, num_ranges
@@ -19,8 +19,6 @@ from .vocabulary.learning import learn_file
 from .work import Work
 
 MAX_SHARDS = 4096
-MAX_READERS = 8
-"""Files that training reads at once: see `train.dataset`."""
 
 
 def make_plan(spilled: Spilled, pairs: Iterable[DuplicatePairs], work: Work) -> Plan:
@@ -48,12 +46,17 @@ def make_plan(spilled: Spilled, pairs: Iterable[DuplicatePairs], work: Work) -> 
     return plan
 
 
-def shard_work(plan: Plan, split: str, work: Work) -> ShardWork:
-    """What the writers of the shards of one split share."""
+def shard_works(plan: Plan, work: Work) -> dict[str, ShardWork]:
+    """What the writers of the shards of each split share: all that they need of the plan."""
+    return {split: _shard_work(plan, split, work) for split in SPLITS}
+
+
+def _shard_work(plan: Plan, split: str, work: Work) -> ShardWork:
     found = plan.duplicates
     return ShardWork(
         label_ids=plan.label_ids,
         num_labels=len(plan.label_names),
+        num_shards=len(plan.tasks),
         sequence_length=work.sequence_length,
         has_text_pair=work.has_text_pair,
         drop_repeats=split == "train" and work.duplicates.exact == "drop",
@@ -74,7 +77,7 @@ def _told(plan: Plan) -> str:
             parts.append(
                 f"{split} {shards[0].split_rows:,} rows, {megabytes:,.1f} MB of text -> "
                 f"{_counted(len(shards), 'shard')} -> "
-                f"{_counted(min(len(shards), MAX_READERS), 'reader')}"
+                f"{_counted(min(len(shards), SHARDS_READ_AT_ONCE), 'reader')}"
             )
     return "plan: " + "; ".join(parts)
 
@@ -120,8 +123,8 @@ def _too_few_labels(counts: Counter[str], labels: Labels, work: Work) -> str | N
             present[labels.names[labels.ids[cell]]] += count
     if len(present) >= 2:
         return None
-    shown = ", ".join(f"{name!r} ({count:,} rows)" for name, count in present.items())
-    cells = ", ".join(repr(cell) for cell in sorted(counts)[:5])
+    shown = ", ".join(f"{cut(name, 60)!r} ({count:,} rows)" for name, count in present.items())
+    cells = ", ".join(repr(cut(cell, 60)) for cell in sorted(counts)[:5])
     return (
         f"preprocess.source.train: must hold at least two labels; received "
         f"{shown or 'none that is known'} (found: {cells}); "
@@ -162,7 +165,7 @@ def _tasks(split: str, spilled: Spilled, work: Work) -> tuple[ShardTask, ...]:
 
 def _train_texts(tasks: tuple[ShardTask, ...], plan: Plan, work: Work) -> Iterator[list[str]]:
     """Cleaned texts that will be in the shards, in their order, one shard in memory at a time."""
-    writing = shard_work(plan, "train", work)
+    writing = _shard_work(plan, "train", work)
     for task in tasks:
         set_aside: list[Reject] = []  # told of when the shard is written
         for batch in keyed_batches(kept_rows(task, writing, set_aside)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .facts import Portion
 from .reading.source import InputFile
@@ -13,7 +13,10 @@ STRIPE_BYTES = 8_000_000
 """Every worker reads all of a file that is read in stripes, so small files are left whole."""
 
 MAX_STRIPES = 16
-MAX_BUCKETS = 64  # open files at once: three splits times as many
+MAX_PORTION_BYTES = 256_000_000
+PORTIONS_A_WORKER = 4  # at least, where there are files enough: the last to end is not late by much
+OPEN_BYTES = 64_000  # what opening a file costs, in bytes read in the same time, about
+MAX_BUCKETS = 128  # open files at once: three splits times as many
 _EXPANSION = 3  # of packed text, about
 
 
@@ -25,13 +28,35 @@ def num_readers(running: Running) -> int:
 
 
 def portions(inputs: Sequence[InputFile], num_workers: int) -> list[Portion]:
-    """Whole files when there are plenty for the workers, else stripes of the large ones."""
-    stripes = 1 if len(inputs) >= 4 * num_workers else min(num_workers, MAX_STRIPES)
-    made = []
+    """Of about one size: small files together; large ones in stripes unless there are plenty."""
+    plenty = len(inputs) >= PORTIONS_A_WORKER * num_workers
+    stripes = 1 if plenty else min(num_workers, MAX_STRIPES)
+    made, whole = [], []
     for file in inputs:
-        count = max(1, min(stripes, num_bytes(file) // STRIPE_BYTES))
-        made += [Portion(file=file, stripe=stripe, num_stripes=count) for stripe in range(count)]
-    return made
+        count = min(stripes, num_bytes(file) // STRIPE_BYTES)
+        if count > 1:
+            made += [Portion(files=(file,), stripe=i, num_stripes=count) for i in range(count)]
+        else:
+            whole.append(file)
+    return made + [Portion(files=group) for group in _groups(whole, num_workers)]
+
+
+def _groups(inputs: Sequence[InputFile], num_workers: int) -> Iterator[tuple[InputFile, ...]]:
+    """Consecutive files; one of unknown size ends its group."""
+    costs = [
+        num_bytes(file) + OPEN_BYTES if file.size_bytes else MAX_PORTION_BYTES for file in inputs
+    ]
+    enough = min(MAX_PORTION_BYTES, sum(costs) / (PORTIONS_A_WORKER * num_workers))
+    group: list[InputFile] = []
+    total = 0
+    for file, cost in zip(inputs, costs, strict=True):
+        group.append(file)
+        total += cost
+        if total >= enough:
+            yield tuple(group)
+            group, total = [], 0
+    if group:
+        yield tuple(group)
 
 
 def num_buckets(inputs: Sequence[InputFile], shard_size_bytes: int) -> int:

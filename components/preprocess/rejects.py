@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,10 +16,12 @@ from .. import files
 from .duplicates.dropped import REASONS as DROP_REASONS
 from .facts import RejectsFile
 from .privacy import Privacy, Redactor, hashed
-from .reading.rows import Reject
+from .reading.rows import Reject, cut
 
 CHOSEN = frozenset({"dropped_by_function", "duplicate", *DROP_REASONS})
 """Reasons that are no fault of the row: left out because the config says so."""
+
+MAX_OPEN = 128  # files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +33,21 @@ class Rejected:
 
 
 def private(reject: Reject, redactor: Redactor, privacy: Privacy) -> Reject:
-    """The reject as a file may show it: its detail redacted, or only a hash of it."""
+    """The reject as a file may show it: its detail redacted and then cut, or only a hash of it."""
     detail = redactor.redact(reject.detail)
-    return reject._replace(detail=hashed(detail) if privacy.rejects == "hash" else detail)
+    return reject._replace(detail=hashed(detail) if privacy.rejects == "hash" else cut(detail))
 
 
 def write_rejects(rejects: Iterable[Reject], folder: str, *, source: str = "") -> RejectsFile:
     """A file of one worker. `rejects` come sorted; `source`: the one file all of them are from."""
     path = files.join(folder, f"rejects-{uuid.uuid4().hex}.jsonl")
-    num_rows = 0
     with (
         files.appearing(path) as draft,
         draft.open("x", encoding="utf-8", errors="backslashreplace") as file,
     ):
         for reject in rejects:
             file.write(_to_line(reject))
-            num_rows += 1
-    return RejectsFile(path=path, num_rows=num_rows, source=source)
+    return RejectsFile(path=path, source=source)
 
 
 def gather_rejects(written: Iterable[RejectsFile], path: Path) -> Rejected:
@@ -54,15 +55,28 @@ def gather_rejects(written: Iterable[RejectsFile], path: Path) -> Rejected:
     written = list(written)
     # Thousands of sources may have files each: read one source after the other, never all at once.
     of_sources = sorted((file for file in written if file.source), key=lambda file: file.source)
-    streams = [_chain(of_sources), *(_read(file) for file in written if not file.source)]
     counts: Counter[str] = Counter()
     first: dict[str, Reject] = {}
-    with open(path, "w", encoding="utf-8", errors="backslashreplace") as merged:
-        for reject in heapq.merge(*streams):
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=".rejects-") as scratch,
+        open(path, "w", encoding="utf-8", errors="backslashreplace") as merged,
+    ):
+        of_shards = _few([file for file in written if not file.source], scratch)
+        for reject in heapq.merge(_chain(of_sources), *map(_read, of_shards)):
             merged.write(_to_line(reject))
             counts[reject.reason] += 1
             first.setdefault(reject.reason, reject)
     return Rejected(counts=counts, first=first)
+
+
+def _few(written: list[RejectsFile], scratch: str) -> list[RejectsFile]:
+    """The same rows in at most `MAX_OPEN` files: a process may open no more than about 1,000."""
+    while len(written) > MAX_OPEN:
+        written = [
+            write_rejects(heapq.merge(*map(_read, written[start : start + MAX_OPEN])), scratch)
+            for start in range(0, len(written), MAX_OPEN)
+        ]
+    return written
 
 
 def num_faults(counts: Counter[str]) -> int:

@@ -21,7 +21,7 @@ class Result:
     problem: str | None  # what the user must mend; then there are no shards
     num_read: int
     rejects_files: tuple[RejectsFile, ...]
-    missing: dict[str, dict[str, int]]  # rejected rows, by split of the source and reason
+    set_aside: dict[str, dict[str, int]]  # rows, in reading, by split of the source and reason
     redacted: dict[str, int]  # by kind
     column_sample: tuple[SampledRow, ...]
     label_names: tuple[str, ...]

@@ -15,7 +15,7 @@ from . import progress
 from .batching import batches
 from .duplicates.fingerprints import FingerprintWriter
 from .facts import Portion, RejectsFile, Spilled
-from .labels import MAX_LABELS, configured_labels
+from .labels import MAX_LABELS, configured_labels, unknown_label
 from .leakage import SampledRow, merge_samples
 from .privacy import Redactor
 from .reading import sources
@@ -38,7 +38,7 @@ class Spiller:
         self._redactor = Redactor(work.privacy)
         self._clean = _clean_function()
         names = work.source.label_names
-        self._known = frozenset(configured_labels(names).ids if names else ())
+        self._names = None if names is None else configured_labels(names).by_cell()
         self._writer = SpillWriter(work.scratch_dir, work.num_buckets)
         self._fingerprints = FingerprintWriter(work.scratch_dir, work.duplicates)
         self._rejects_files: list[RejectsFile] = []
@@ -50,13 +50,13 @@ class Spiller:
 
     def spill(self, portion: Portion) -> None:
         """All rows of one portion: spilled, or set aside with the reason."""
-        file = portion.file
-        rejects = self._judged(portion)
-        first = next(rejects, None)
-        if first is not None:  # seldom: most sources need no file for it
-            counted = self._counted(file, itertools.chain((first,), rejects))
-            written = write_rejects(counted, self._work.scratch_dir, source=file.name)
-            self._rejects_files.append(written)
+        for file in portion.files:
+            rejects = self._judged(file, portion)
+            first = next(rejects, None)
+            if first is not None:  # seldom: most sources need no file for it
+                counted = self._counted(file, itertools.chain((first,), rejects))
+                written = write_rejects(counted, self._work.scratch_dir, source=file.name)
+                self._rejects_files.append(written)
 
     def close(self) -> Spilled:
         """Everything is in its place after it."""
@@ -78,31 +78,50 @@ class Spiller:
             counts[rejected.reason] += 1
             yield private(rejected, self._redactor, self._work.privacy)
 
-    def _judged(self, portion: Portion) -> Iterator[Reject]:
-        """Spills the sound rows of one portion; yields the others in their order."""
-        file = portion.file
-        for batch in batches(self._read(portion), _num_characters):
+    def _judged(self, file: InputFile, portion: Portion) -> Iterator[Reject]:
+        """Spills the sound rows of one file; yields the others in their order."""
+        for batch in batches(self._read(file, portion), _num_characters):
             self._num_read += len(batch)
             progress.tell("reading", len(batch), note=file.name)
-            rows = [self._redacted(row) for row in batch if isinstance(row, Row)]
+            rows = [self._redacted(self._named(row)) for row in batch if isinstance(row, Row)]
             made = iter(self._cleaned_rows(rows))
             kept: list[tuple[Row, str, str | None]] = []
             for row in batch:
-                rejected = row if isinstance(row, Reject) else _empty(*(found := next(made)))
+                rejected = row if isinstance(row, Reject) else self._fault(*(found := next(made)))
                 if rejected is None:
                     kept.append(found)
                 else:
                     yield rejected
             self._add(file, kept)
 
+    def _named(self, row: Row) -> Row:
+        """With the configured name in place of a number that stands for it."""
+        name = row.label if self._names is None else self._names.get(row.label, row.label)
+        return row if name == row.label else row._replace(label=name)
+
     def _redacted(self, row: Row) -> Row:
+        """Configured labels stay as they are; others may be anything, free text by mistake too."""
         if not self._redactor.active:
             return row
-        pair = row.text_pair
+        redact, pair, others = self._redactor.redact, row.text_pair, row.others
         return row._replace(
-            text=self._redactor.redact(row.text),
-            text_pair=None if pair is None else self._redactor.redact(pair),
+            text=redact(row.text),
+            text_pair=None if pair is None else redact(pair),
+            label=redact(row.label) if self._names is None else row.label,
+            others=others and tuple((name, redact(cell)) for name, cell in others),
         )
+
+    def _fault(self, row: Row, cleaned: str, pair: str | None) -> Reject | None:
+        """The row as a reject when nothing of it is left, or its label is none of the configured
+        ones. What train must have had to be known is seen when all rows are: see `kept_rows`.
+        """
+        for name, text in (("text", cleaned), ("text pair", pair)):
+            if text == "":
+                return reject(row.file, row.row, "empty_text", f"nothing is left of the {name}")
+        if self._names is None or row.label in self._names:
+            return None
+        detail = unknown_label(row.label, set(self._names.values()))
+        return reject(row.file, row.row, "unknown_label", detail)
 
     def _add(self, file: InputFile, rows: list[tuple[Row, str, str | None]]) -> None:
         """Spills sound rows."""
@@ -118,7 +137,7 @@ class Spiller:
             self._writer.add(split, key, spilled)
             counts = self._labels.setdefault(split, Counter())
             # Of a column that is no label column, only as many cells as it takes to say so.
-            if row.label in counts or row.label in self._known or len(counts) <= MAX_LABELS:
+            if row.label in counts or len(counts) <= MAX_LABELS:
                 counts[row.label] += 1
         self._fingerprints.add(
             splits=splits,
@@ -128,7 +147,7 @@ class Spiller:
             rows=[row.row for row, *_ in rows],
             labels=[row.label for row, *_ in rows],
         )
-        if file.split == "train":
+        if file.split == "train" and self._work.sample_columns:
             self._sample += [
                 SampledRow(row.label, row.others) for row, *_ in rows if row.others is not None
             ]
@@ -158,8 +177,7 @@ class Spiller:
     def _cleaned(self, texts: list[str]) -> list[str]:
         return [text.decode() for text in self._clean(tf.constant(texts, tf.string)).numpy()]
 
-    def _read(self, portion: Portion) -> Iterator[Row | Reject]:
-        file = portion.file
+    def _read(self, file: InputFile, portion: Portion) -> Iterator[Row | Reject]:
         try:
             yield from sources.read(
                 self._work.source, file, stripe=portion.stripe, num_stripes=portion.num_stripes
@@ -176,14 +194,6 @@ class Spiller:
 def _clean_function() -> Any:
     """`clean`, compiled once a process."""
     return tf.function(clean, input_signature=[_STRINGS], autograph=False)
-
-
-def _empty(row: Row, cleaned: str, pair: str | None) -> Reject | None:
-    """The row as a reject when nothing of it is left."""
-    for name, text in (("text", cleaned), ("text pair", pair)):
-        if text == "":
-            return reject(row.file, row.row, "empty_text", f"nothing is left of the {name}")
-    return None
 
 
 def _num_characters(row: Row | Reject) -> int:

@@ -127,7 +127,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> ShardSet:
     if result.problem is not None:
         raise ValueError(result.problem)
     shards = _shard_set(work, result, rejected, ctx)
-    findings.judge(config, shards, result, ctx)
+    findings.judge(config, shards, result, rejected.counts, ctx)
     _tell(shards, ctx)
     return shards
 
@@ -155,6 +155,7 @@ def _work(config: Config, buckets: int, ctx: Context) -> Work:
         max_reject_share=config.max_reject_share,
         duplicates=config.duplicates,
         privacy=config.privacy,
+        sample_columns=config.leakage.columns != "off",
         out_dir=out_dir,
         scratch_dir=scratch_dir,
         progress_dir=str(ctx.workdir / "progress"),

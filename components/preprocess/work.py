@@ -29,6 +29,7 @@ class Work:
     max_reject_share: float
     duplicates: DuplicatesConfig
     privacy: Privacy
+    sample_columns: bool  # whether other columns than text and label are looked at
     out_dir: str  # what is the artifact's: vocabulary, shards
     scratch_dir: str  # what is gone at the end
     progress_dir: str  # of the machine of the stage; see `progress`

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from ..batches import num_tokens, parse_examples
 from ..contracts import Split
+from ..example_spec import SHARDS_READ_AT_ONCE
 
-_FILES_AT_ONCE = 8
 _ROWS_A_TURN = 16  # read from one file before the next one has its turn
 _ROWS_A_CHUNK = 1024  # measured at a time
 
@@ -78,7 +78,7 @@ def _files(split: Split, folder: str | Path) -> list[str]:
 def _read(names: Any, num_files: int) -> Any:
     return names.interleave(
         tf.data.TFRecordDataset,
-        cycle_length=min(num_files, _FILES_AT_ONCE),
+        cycle_length=min(num_files, SHARDS_READ_AT_ONCE),
         block_length=_ROWS_A_TURN,
     )
 

@@ -37,7 +37,7 @@ def resolve(found: Sequence[DuplicatePairs], config: DuplicatesConfig, scratch: 
     """
     if not found:
         return Duplicates()
-    found = sorted(found, key=lambda part: (part.task.band or 0, part.task.index))
+    found = sorted(found, key=_order)
     names = source_names(found[0].task.files)
     pairs = _load(found)
     looked = config.near != "off"
@@ -58,8 +58,8 @@ def resolve(found: Sequence[DuplicatePairs], config: DuplicatesConfig, scratch: 
     if not len(drops):
         return Duplicates(within=within, across=across)
     path = files.join(scratch, f"dropped-{uuid.uuid4().hex}.bin")
-    num_keys = write_dropped(drops, names, path)
-    return Duplicates(within=within, across=across, dropped_file=path, num_dropped_keys=num_keys)
+    write_dropped(drops, names, path)
+    return Duplicates(within=within, across=across, dropped_file=path)
 
 
 class _Groups(NamedTuple):
@@ -93,6 +93,12 @@ def _thinned(pairs: Any) -> Any:
     made["apart"], made["number"] = near["apart"], np.arange(len(near))
     kept = thinned(made, len(keys) * len(SPLITS))["number"]
     return np.concatenate([pairs[equal], near[kept]])
+
+
+def _order(part: DuplicatePairs) -> tuple[int, int]:
+    """The tasks that looked at keys first."""
+    band = part.task.band
+    return (-1 if band is None else band), part.task.index
 
 
 def _add_up(split: str, found: Sequence[DuplicatePairs]) -> Within:

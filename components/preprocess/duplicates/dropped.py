@@ -59,8 +59,8 @@ class Dropped:
         return self._reasons.get(key)
 
 
-def write_dropped(drops: Any, names: tuple[str, ...], path: str) -> int:
-    """Writes DROP, in any order, as `Dropped` reads it; returns how many keys there are."""
+def write_dropped(drops: Any, names: tuple[str, ...], path: str) -> None:
+    """Writes DROP, in any order, as `Dropped` reads it."""
     drops = first_of_each(drops, "key", then=("reason",))
     used, numbers = np.unique(drops["file"], return_inverse=True)
     drops["file"] = numbers
@@ -72,7 +72,6 @@ def write_dropped(drops: Any, names: tuple[str, ...], path: str) -> int:
     with files.appearing(path) as draft, draft.open("wb") as file:
         file.write(drops.tobytes())
         write_trailer(cast(BinaryIO, file), facts)
-    return len(drops)
 
 
 def _keys(table: Any) -> list[bytes]:

@@ -110,7 +110,7 @@ class FingerprintWriter:
         if known is None:
             if len(self._label_hashes) >= CHUNK_ROWS:  # not labels: forgotten, memory stays flat
                 self._label_hashes.clear()
-            known = self._label_hashes[label] = hash_bytes(label.encode("utf-8", "surrogatepass"))
+            known = self._label_hashes[label] = label_hash(label)
         return known
 
     def _flush(self) -> None:
@@ -203,6 +203,11 @@ def source_names(fingerprint_files: Iterable[FingerprintFile]) -> tuple[str, ...
         with files.reading(fingerprint_file.path) as file:
             names.update(read_trailer(file)["files"])
     return tuple(sorted(names))
+
+
+def label_hash(label: str) -> int:
+    """What stands for a label in its column."""
+    return hash_bytes(label.encode("utf-8", "surrogatepass"))
 
 
 def band_column(band: int) -> str:

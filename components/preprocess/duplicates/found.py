@@ -20,7 +20,9 @@ class DuplicatesConfig:
     What is not dropped is reported, and so is what validation and test share.
     """
 
-    exact: Literal["drop", "report", "error"] = "drop"  # of equal rows of train all but the first
+    # drop: of rows of train with one text and label all but the first; error: for rows with one
+    # text in any split, whatever their labels
+    exact: Literal["drop", "report", "error"] = "drop"
     near: Literal["off", "report", "drop"] = "report"  # of similar rows of train likewise
     similarity: float = 0.8  # Jaccard, of the sets of word 3-grams; from here on texts are near
     across: Literal["drop", "report"] = "drop"  # rows of train that are in validation or test too
@@ -87,7 +89,6 @@ class Duplicates:
     within: tuple[Within, ...] = ()  # in the order of the splits
     across: tuple[Across, ...] = ()
     dropped_file: str = ""  # see `dropped`; "": no key is dropped
-    num_dropped_keys: int = 0  # equal rows of train count once, and not at all when only repeated
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Duplicates:
@@ -96,7 +97,6 @@ class Duplicates:
             within=tuple(Within(**_with_examples(part)) for part in fields["within"]),
             across=tuple(Across(**_with_examples(part)) for part in fields["across"]),
             dropped_file=fields["dropped_file"],
-            num_dropped_keys=fields["num_dropped_keys"],
         )
 
 

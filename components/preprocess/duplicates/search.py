@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,14 @@ import numpy as np
 from ... import files
 from .buckets import LINK, candidates, in_mixed_bucket, links, thinned
 from .counts import count_repeats
-from .fingerprints import Chunk, FingerprintFile, band_column, chunks, source_names
+from .fingerprints import (
+    Chunk,
+    FingerprintFile,
+    band_column,
+    chunks,
+    label_hash,
+    source_names,
+)
 from .found import DuplicatesConfig, Within
 from .grouping import begins, first_of_each, group_sizes, sorted_by
 from .minhash import SIGNATURE_VALUES, bands_for, num_differing
@@ -63,6 +70,7 @@ class DuplicateTask:
     index: int
     count: int
     similarity: float
+    labels: tuple[int, ...] = ()  # hashes of those whose rows count; (): of all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +84,11 @@ class DuplicatePairs:
 
 
 def tasks(
-    fingerprint_files: Sequence[FingerprintFile], config: DuplicatesConfig
+    fingerprint_files: Sequence[FingerprintFile],
+    config: DuplicatesConfig,
+    labels: Collection[str] | None = None,
 ) -> tuple[DuplicateTask, ...]:
-    """All that is to be looked for. None when there are no rows."""
+    """All that is to be looked for, among the rows of these labels. None when there are no rows."""
     num_rows = sum(file.num_rows for file in fingerprint_files)
     num_bands = 0 if config.near == "off" else bands_for(config.similarity).count
     count = -(-num_rows // TASK_ROWS)
@@ -89,6 +99,7 @@ def tasks(
             index=index,
             count=count,
             similarity=config.similarity,
+            labels=() if labels is None else tuple(sorted(map(label_hash, labels))),
         )
         for band in (None, *range(num_bands))
         for index in range(count)
@@ -132,13 +143,19 @@ def _repeated_rows(task: DuplicateTask, names: tuple[str, ...]) -> Any:
 
 
 def _values(chunk: Chunk, task: DuplicateTask) -> tuple[Any, Any]:
-    """The numbers of the rows with a value in the task's range, and their values."""
+    """The numbers of the rows with a value in the task's range, and their values.
+
+    Rows that will be set aside for their label are repeats of nothing.
+    """
     if task.band is None:
         values = chunk.column("key").view(">u8")[::2].astype("<u8")
     else:
         values = chunk.column(band_column(task.band))
     first, after = (-(-(edge << 64) // task.count) for edge in (task.index, task.index + 1))
-    inside = np.flatnonzero((values >= np.uint64(first)) & (values <= np.uint64(after - 1)))
+    mine = (values >= np.uint64(first)) & (values <= np.uint64(after - 1))
+    if task.labels:
+        mine &= np.isin(chunk.column("label"), np.array(task.labels, "<u8"))
+    inside = np.flatnonzero(mine)
     return inside, values[inside]
 
 

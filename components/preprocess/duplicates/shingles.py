@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SHINGLE_WORDS = 3
 LONG_WORD_BYTES = 64
 
 _UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"

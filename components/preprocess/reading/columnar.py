@@ -7,14 +7,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from .header import require_columns
-from .picking import Made, is_sampled, other_cells, value_picker
+from .picking import MAX_OTHERS, Made, is_sampled, other_cells, value_picker
 from .rows import NO_LABEL, row_of_values
 from .source import InputFile, Source
 from .stripes import Stripe
 from .tables import Table, open_arrow, open_parquet
 from .text_files import no_rows
-
-MAX_OTHERS = 64  # columns
 
 NAMES = {"parquet": "Parquet", "arrow": "Arrow IPC"}
 

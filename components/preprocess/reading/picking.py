@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .rows import (
@@ -23,6 +24,7 @@ Others = tuple[tuple[str, str], ...]
 
 FIRST_SAMPLED = 1000
 MAX_OTHER_CHARACTERS = 100
+MAX_OTHERS = 64  # columns
 
 
 def is_sampled(number: int) -> bool:
@@ -45,6 +47,7 @@ def field_picker(
     label_at, pair_at = at.get("label_column"), at.get("text_pair_column")
     folder_label = input_file.label
     others_at = [(i, encodable(cell)) for i, cell in enumerate(header) if i not in at.values()]
+    del others_at[MAX_OTHERS:]
 
     def pick(number: int, fields: list[str]) -> Row | Reject:
         others = None
@@ -120,7 +123,8 @@ def row_of_mapping(
 def other_cells(cells: Iterable[tuple[object, object]]) -> Others | None:
     """Those of the cells by column that are single values, as text; None when there are none."""
     shown = ((str(name), cell_text(cell)) for name, cell in cells)
-    return tuple((encodable(name), text) for name, text in shown if text is not None) or None
+    sound = ((encodable(name), text) for name, text in shown if text is not None)
+    return tuple(itertools.islice(sound, MAX_OTHERS)) or None
 
 
 def cell_text(cell: object) -> str | None:

@@ -29,7 +29,8 @@ Reason = Literal[
     "near_test",
 ]
 
-MAX_DETAIL = 200  # characters
+MAX_DETAIL = 200  # characters of a reject's detail as it is written
+MAX_KEPT = 10_000  # and until then: what is cut off could be what a redaction goes by
 
 # The CSV parser takes a lone CR for a line end. It is text to us, so it travels as a code point
 # that neither UTF-8 nor surrogateescape (U+DC80..U+DCFF) can produce.
@@ -62,15 +63,19 @@ class Reject(NamedTuple):
     file: str
     row: int  # counted as in `Row`
     reason: Reason
-    detail: str  # at most 200 characters
+    detail: str
 
 
 def reject(file: str, row: int, reason: Reason, detail: str) -> Reject:
-    """A `Reject` whose detail is cut to `MAX_DETAIL` characters, and can be written as UTF-8."""
-    detail = encodable(detail)
-    if len(detail) > MAX_DETAIL:
-        detail = detail[: MAX_DETAIL - 1] + "…"
-    return Reject(file, row, reason, detail)
+    """A `Reject` whose detail can be written as UTF-8. It may show what a row holds: see
+    `rejects.private`.
+    """
+    return Reject(file, row, reason, encodable(detail[:MAX_KEPT]))
+
+
+def cut(text: str, length: int = MAX_DETAIL) -> str:
+    """At most so many characters; an ellipsis says that there were more."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def row_of_strings(

@@ -13,6 +13,7 @@ from ...example_spec import LABEL, SEGMENT_IDS, TOKEN_IDS
 from ..batching import batches
 from ..duplicates.dropped import Dropped
 from ..facts import RejectsFile, ShardFacts, ShardTask
+from ..labels import unknown_label
 from ..privacy import Privacy, Redactor
 from ..reading.rows import Reject, reject
 from ..rejects import private, write_rejects
@@ -43,6 +44,7 @@ class ShardWork:
 
     label_ids: Mapping[str, int]  # by cell
     num_labels: int
+    num_shards: int  # of all splits
     sequence_length: int
     has_text_pair: bool
     drop_repeats: bool  # rows with the content and label of another one
@@ -107,12 +109,11 @@ def kept_rows(task: ShardTask, work: ShardWork, rejects: list[Reject]) -> Iterat
         ValueError: two rows of different content have the same key.
     """
     dropped = Dropped.load(work.dropped_file, task.keys) if work.dropped_file else None
-    names = ", ".join(sorted(work.label_ids)[:20])
     redactor = Redactor(work.privacy)
     last_key, last = b"", None
     for key, row in read_sorted(task.spill_files, task.keys):
         if row.label not in work.label_ids:
-            detail = f"{row.label!r} is not among the labels {names}"
+            detail = unknown_label(row.label, work.label_ids)
             unknown = reject(row.file, row.row, "unknown_label", detail)
             rejects.append(private(unknown, redactor, work.privacy))
             continue

@@ -90,7 +90,7 @@ class SpillWriter:
         return self._appearing.enter_context(draft.open("xb"))
 
     def _path(self, split: str, bucket: int) -> str:
-        return files.join(self._folder, f"{split}-{bucket:03d}-{self._name}.jsonl")
+        return files.join(self._folder, f"{split}-{bucket:03d}-{self._name}.bin")
 
 
 def read_sorted(spilled: Iterable[SpillFile], keys: KeyRange) -> Iterator[tuple[bytes, SpilledRow]]:

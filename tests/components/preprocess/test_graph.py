@@ -205,7 +205,7 @@ def test_a_bundle_that_is_tried_again_leaves_no_trace(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", ROWS)
     made = config()
     whole = preprocess(tmp_path, tmp_path / "whole", made)
-    portions = [Portion(file=file) for file in list_files(made.source, "train", tmp_path)]
+    portions = [Portion(files=list_files(made.source, "train", tmp_path))]
     (tmp_path / "again").mkdir()
     ctx = Context(
         workdir=tmp_path / "again",

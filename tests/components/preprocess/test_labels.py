@@ -2,7 +2,7 @@
 
 import pytest
 
-from tpuline.components.preprocess.labels import configured_labels, learn_labels
+from tpuline.components.preprocess.labels import configured_labels, known_labels, learn_labels
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,12 @@ def test_learnt_labels_are_sorted_by_value_or_name(cells: list[str], names: tupl
     labels = learn_labels(cells)
     assert labels.names == names
     assert labels.ids == {name: i for i, name in enumerate(names)}
+
+
+def test_labels_count_that_train_has() -> None:
+    assert known_labels({"train": ["a", "b"], "test": ["b"]}) is None
+    assert known_labels({"train": ["a", "b"], "test": ["b", "c"]}) == {"a", "b"}
+    assert known_labels({}) is None
 
 
 def test_configured_names_take_names_and_numbers() -> None:

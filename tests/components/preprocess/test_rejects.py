@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tpuline.components.preprocess import rejects
 from tpuline.components.preprocess.privacy import Privacy, Redactor
-from tpuline.components.preprocess.reading.rows import Reject
+from tpuline.components.preprocess.reading.rows import Reject, reject
 from tpuline.components.preprocess.rejects import (
     check_share,
     gather_rejects,
@@ -39,6 +40,25 @@ def test_rejects_come_sorted_by_file_and_row_whoever_wrote_them(tmp_path: Path) 
     ]  # fmt: skip
     assert rejected.counts == {"missing_label": 4, "unknown_label": 2}
     assert rejected.first["unknown_label"].row == 10
+
+
+def test_more_files_than_may_be_open_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejects, "MAX_OPEN", 2)
+    files = [write_rejects(rejects_of("a.csv", row, row + 50), str(tmp_path)) for row in range(11)]
+    assert gather_rejects(files, tmp_path / "rejects.jsonl").counts.total() == 22
+    rows = (tmp_path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(row)["row"] for row in rows] == [*range(11), *range(50, 61)]
+    assert not list(tmp_path.glob(".rejects-*"))
+
+
+def test_details_are_redacted_before_they_are_cut() -> None:
+    address = f"{'a' * 60}@{'b' * 60}.example.org"
+    long = reject("a.csv", 1, "unknown_label", f"{'x ' * 60}{address} {'y' * 300}")
+    shown = private(long, Redactor(Privacy(redact=("email",))), Privacy())
+    assert "aaa" not in shown.detail and "[EMAIL]" in shown.detail
+    assert len(shown.detail) == 200 and shown.detail.endswith("…")
 
 
 def test_too_many_rejects_name_reasons_and_first_rows(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The stage's config, its checks, and the errors it leaves users with."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,29 @@ def test_a_split_of_unknown_labels_only_names_its_source(tmp_path: Path) -> None
     made = config(source=Source(train="train.csv", test="test.csv"), max_reject_share=0.5)
     with pytest.raises(ValueError, match=r"preprocess\.source\.test: .* from test\.csv"):
         preprocess(tmp_path, tmp_path / "out", made)
+
+
+def test_rows_of_unknown_labels_drop_no_row_of_train(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", numbered_rows(50))
+    write_csv(tmp_path / "test.csv", [("row 0 is good", "POS"), ("row 4 is good", "pos")])
+    source = Source(train="train.csv", test="test.csv")
+    for name, names in (("learnt", None), ("configured", ("neg", "pos"))):
+        made = config(source=replace(source, label_names=names), max_reject_share=0.5)
+        preprocess(tmp_path, tmp_path / name, made)
+        reasons = {(one["file"], one["row"]): one["reason"] for one in rejects(tmp_path / name)}
+        assert reasons == {("test.csv", 2): "unknown_label", ("train.csv", 6): "in_test"}
+
+
+def test_two_spellings_of_a_configured_label_are_one(tmp_path: Path) -> None:
+    rows = [*numbered_rows(40), ("said twice", "pos"), ("Said twice", "1"), ("said  twice", "0")]
+    write_csv(tmp_path / "train.csv", rows)
+    write_csv(tmp_path / "test.csv", [("a", "0"), ("b", "pos")])
+    source = Source(train="train.csv", test="test.csv", label_names=("neg", "pos"))
+    shards = preprocess(tmp_path, tmp_path / "out", config(source=source))
+    assert [(one["row"], one["reason"]) for one in rejects(tmp_path / "out")] == [(42, "duplicate")]
+    found = json.loads((tmp_path / "out" / shards.statistics_file).read_text(encoding="utf-8"))
+    (within,) = (table for table in found["tables"] if table["title"] == "Repeats inside a split")
+    assert within["rows"][0][:3] == ["train", 2, 3]
 
 
 def test_one_label_is_not_enough_and_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Rows -> fingerprints -> what is found of duplicates, for the tests of each step."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from tpuline.components.preprocess.duplicates.found import (
     Within,
 )
 from tpuline.components.preprocess.duplicates.search import find, tasks
+from tpuline.components.preprocess.duplicates.trailers import read_trailer
 from tpuline.components.preprocess.sharding.splits import content, content_key, key_ranges
 
 SENTENCE = "the quick brown fox jumps over a lazy dog and runs far away into the dark old woods"
@@ -52,9 +53,12 @@ def numbered(lines: Iterable[Line]) -> list[tuple[Line, str, int]]:
 
 
 def search(
-    folder: Path, files: tuple[FingerprintFile, ...], config: DuplicatesConfig
+    folder: Path,
+    files: tuple[FingerprintFile, ...],
+    config: DuplicatesConfig,
+    labels: Collection[str] | None = None,
 ) -> Duplicates:
-    found = [find(task, str(folder)) for task in tasks(files, config)]
+    found = [find(task, str(folder)) for task in tasks(files, config, labels)]
     return resolve(found[::-1], config, str(folder))
 
 
@@ -70,6 +74,11 @@ def dropped(found: Duplicates, texts: Iterable[str]) -> dict[str, tuple[str, str
     drops = Dropped.load(found.dropped_file, everything)
     reasons = {text: drops.reason(content_key(content(text, None))) for text in texts}
     return {text: reason for text, reason in reasons.items() if reason is not None}
+
+
+def num_dropped(found: Duplicates) -> int:
+    with open(found.dropped_file, "rb") as file:
+        return int(read_trailer(file)["num_keys"])
 
 
 def within(found: Duplicates, split: str = "train") -> Within:

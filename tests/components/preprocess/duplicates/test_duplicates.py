@@ -16,7 +16,18 @@ from tpuline.components.preprocess.duplicates.found import (
 from tpuline.components.preprocess.duplicates.search import tasks
 from tpuline.components.preprocess.sharding.splits import content_key
 
-from .duplicate_runs import SENTENCE, Line, across, dropped, duplicates, variant, within
+from .duplicate_runs import (
+    SENTENCE,
+    Line,
+    across,
+    dropped,
+    duplicates,
+    fingerprints,
+    numbered,
+    search,
+    variant,
+    within,
+)
 
 
 def test_equal_rows_are_counted_split_by_split(tmp_path: Path) -> None:
@@ -75,11 +86,30 @@ def test_train_loses_what_another_split_has(tmp_path: Path) -> None:
         "in validation": ("in_validation", "validation.csv", 6),
         SENTENCE: ("near_test", "test.csv", 10),
     }
-    assert found.num_dropped_keys == 3
     assert across(found, "validation").exact_contents == 2  # reported, never dropped
     assert across(found).near_contents == 1
     assert SENTENCE not in dropped(duplicates(tmp_path, lines, near="off"), texts)
     assert duplicates(tmp_path, lines, across="report").dropped_file == ""
+
+
+def test_rows_that_go_for_their_label_are_repeats_of_nothing(tmp_path: Path) -> None:
+    lines = [
+        Line("train", "in both"),
+        Line("train", SENTENCE),
+        Line("test", "in both", "unknown"),
+        Line("test", f"{SENTENCE} {SENTENCE} and more", "unknown"),
+        Line("test", "in both", "unknown"),
+    ]
+    config = DuplicatesConfig(near="report", similarity=0.5)
+    files = fingerprints(tmp_path, numbered(lines), config)
+    found = search(tmp_path, files, config, labels={"x"})
+    assert found.dropped_file == ""
+    assert (across(found).exact_contents, across(found).near_contents) == (0, 0)
+    assert within(found, "test").exact_rows == 0
+    assert dropped(search(tmp_path, files, config), [SENTENCE, "in both"]).keys() == {
+        SENTENCE,
+        "in both",
+    }
 
 
 def test_similar_rows_of_train_leave_one_of_their_group(tmp_path: Path) -> None:
