@@ -137,6 +137,21 @@ def test_what_is_redacted_is_nowhere(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert records(shards, "train")
 
 
+def test_labels_and_other_columns_are_redacted(tmp_path: Path) -> None:
+    people = ("jo.doe@example.org", "ann")
+    rows = [(text, people[label == "pos"], people[i % 2]) for i, (text, label) in
+            enumerate(numbered_rows(90))]  # fmt: skip
+    write_csv(tmp_path / "train.csv", rows, columns="text label by")
+    privacy = Privacy(redact=("email",))
+    shards = preprocess(tmp_path, tmp_path / "out", config(privacy=privacy))
+    assert shards.label_names == ("[EMAIL]", "ann")
+    assert b"jo.doe" not in b"".join(contents(tmp_path / "out").values())
+
+    write_csv(tmp_path / "train.csv", [(text, people[0]) for text, _ in numbered_rows(90)])
+    with pytest.raises(ValueError, match=r"two labels; received '\[EMAIL\]'"):
+        preprocess(tmp_path, tmp_path / "no", config(privacy=privacy))
+
+
 def test_reject_files_can_be_told_to_show_only_a_hash(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", numbered_rows(80))
     write_csv(tmp_path / "test.csv", [*numbered_rows(4), ("a", "private label")])
@@ -178,6 +193,22 @@ def test_data_unlike_the_schema_fails_or_warns_with_the_numbers(tmp_path: Path) 
     warned = config(schema=SchemaConfig(file="schema.yaml", on_violation="warn"))
     preprocess(tmp_path, tmp_path / "warns", warned, log)
     assert any("'new'" in warning for warning in log.warnings)
+
+
+def test_rows_set_aside_when_shards_are_written_count_for_the_schema(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", numbered_rows(400))
+    shards = preprocess(tmp_path, tmp_path / "first", config())
+    schema = tmp_path / "schema.yaml"
+    schema.write_bytes((tmp_path / "first" / shards.schema_file).read_bytes())
+    unknown = [(f"other {i}", "pos" if i % 2 else "learnt from train") for i in range(40)]
+    write_csv(tmp_path / "test.csv", unknown)
+    made = config(
+        source=Source(train="train.csv", test="test.csv"),
+        max_reject_share=0.5,
+        schema=SchemaConfig(file="schema.yaml"),
+    )
+    with pytest.raises(ValueError, match=r"preprocess\.schema: .*4\.55%"):
+        preprocess(tmp_path, tmp_path / "out", made)
 
 
 class Warned(Log):
