@@ -30,7 +30,14 @@ from .text_files import (
     read_jsonl,
     read_plain_lines,
 )
-from .tfds_source import check_tfds, fetch_tfds, read_tfds, tfds_content_files, to_be_fetched
+from .tfds_source import (
+    check_tfds,
+    fetch_tfds,
+    read_tfds,
+    tfds_content_files,
+    tfds_cut,
+    to_be_fetched,
+)
 
 __all__ = [
     "SPLITS",
@@ -89,8 +96,9 @@ def fetch(source: Source, data_dir: Path | str, log: Log) -> None:
 def digest(source: Source, data_dir: Path | str) -> dict[str, str]:
     """What stands for the content of each split in a cache key: sha256, by split.
 
-    Taken over the sorted digests of its files, so that neither names nor their order count. The
-    function is not in it: see `function_digest`.
+    Taken over the sorted digests of its files, so that neither names nor their order count (but for
+    those inside a TFDS folder, which say what a split is). The function is not in it: see
+    `function_digest`.
     """
     return {
         split: _combined(_contents(list_files(source, split, data_dir)))
@@ -170,8 +178,8 @@ def _content(file: InputFile) -> str:
     if file.format == "bigquery":
         return f"bigquery:{bigquery_identity(file)}"
     if file.format == "tfds":
-        contents = (_sha256(path) for path in tfds_content_files(file))
-        return f"tfds:{file.tfds_split}:{_combined(contents)}"
+        contents = [f"{path.name}:{_sha256(path)}" for path in tfds_content_files(file)]
+        return f"tfds:{file.tfds_split}:{_combined([*contents, tfds_cut(file)])}"
     remote = files.is_remote(file.path)
     content = f"{file.size_bytes}:{files.checksum(file.path)}" if remote else _sha256(file.path)
     label = "" if file.label is None else f":{file.label!r}"

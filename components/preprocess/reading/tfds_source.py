@@ -22,6 +22,7 @@ from .source import TFDS, InputFile, Source, TfdsPlace, parse_tfds
 from .stripes import Stripe
 
 _INFO = "dataset_info.json"
+_CUT = ("name", "shardLengths", "filepathTemplate")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -98,8 +99,7 @@ def _builder_name(wanted: TfdsPlace) -> str:
 def check_tfds(source: Source, input_file: InputFile) -> None:
     """`ValueError` unless the data set has the split and the features that the config names."""
     folder = Path(input_file.path)
-    info = json.loads((folder / _INFO).read_text(encoding="utf-8"))
-    known = [split["name"] for split in info.get("splits", [])]
+    known = [split["name"] for split in _splits(folder)]
     for part in input_file.tfds_split.split("+"):
         name = part.split("[")[0].strip()
         if name not in (*known, "all"):
@@ -134,6 +134,18 @@ def tfds_content_files(input_file: InputFile) -> list[Path]:
     return sorted(
         path for path in Path(input_file.path).iterdir() if path.is_file() and path.name != _INFO
     )
+
+
+def tfds_cut(input_file: InputFile) -> str:
+    """Which split has how many rows of which of these files; nothing else that is told of them."""
+    splits = _splits(Path(input_file.path))
+    return json.dumps([[split.get(field) for field in _CUT] for split in splits])
+
+
+def _splits(folder: Path) -> list[dict[str, Any]]:
+    info = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+    splits: list[dict[str, Any]] = info.get("splits", [])
+    return splits
 
 
 def read_tfds(source: Source, input_file: InputFile, stripe: Stripe) -> Iterator[Made]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,6 +214,52 @@ def test_digest_knows_the_rows_and_the_split(prepared: Path, tmp_path: Path) -> 
     (records,) = (tmp_path / "short_reviews").rglob("*train.tfrecord*")
     records.write_bytes(records.read_bytes() + b"x")
     assert digest(Source(train=PLACE), tmp_path) != first
+
+
+def with_info(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Rewrites what the data set says of itself."""
+    (path,) = folder.rglob("dataset_info.json")
+    info = json.loads(path.read_text(encoding="utf-8"))
+    change(info)
+    path.write_text(json.dumps(info), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            lambda info: info["splits"][0].update(shardLengths=[str(NUM_ROWS - 1)]), id="lengths"
+        ),
+        pytest.param(
+            lambda info: [split.update(name=split["name"][::-1]) for split in info["splits"]],
+            id="names",
+        ),
+        pytest.param(
+            lambda info: info["splits"][0].update(filepathTemplate="other-{SPLIT}"), id="files"
+        ),
+    ],
+)
+def test_digest_knows_how_splits_lie_in_the_files(
+    prepared: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    shutil.copytree(prepared / "short_reviews", tmp_path / "short_reviews")
+    with_info(tmp_path, change)
+    assert digest(Source(train=PLACE), tmp_path) != digest(Source(train=PLACE), prepared)
+
+
+def test_digest_knows_which_file_has_which_bytes(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared / "short_reviews", tmp_path / "short_reviews")
+    train, other = sorted((tmp_path / "short_reviews").rglob("*.tfrecord*"))
+    contents = train.read_bytes(), other.read_bytes()
+    train.write_bytes(contents[1])
+    other.write_bytes(contents[0])
+    assert digest(Source(train=PLACE), tmp_path) != digest(Source(train=PLACE), prepared)
+
+
+def test_digest_passes_over_what_is_told_of_a_data_set(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared / "short_reviews", tmp_path / "short_reviews")
+    with_info(tmp_path, lambda info: info.update(description="new words", citation="of others"))
+    assert digest(Source(train=PLACE), tmp_path) == digest(Source(train=PLACE), prepared)
 
 
 def test_record_file_cut_short_fails(prepared: Path, tmp_path: Path) -> None:
