@@ -36,11 +36,15 @@ def bigquery_identity(input_file: InputFile) -> str:
     """What changes whenever the table does."""
     with _client(input_file) as client:
         table = _table(client, input_file)
-    return f"{table.etag}:{table.modified}:{table.num_rows}"
+    return _identity(table)
 
 
 def read_bigquery(source: Source, input_file: InputFile, stripe: Stripe) -> Iterator[Made]:
-    """Rows in the order of the table, counted from 1; one page in memory at a time."""
+    """Rows in the order of the table, counted from 1; one page in memory at a time.
+
+    `ValueError` after the last one when the table was changed meanwhile: pages of it are then of
+    two tables, and neither is what the cache key stands for.
+    """
     pick = value_picker(source, input_file)
     with _client(input_file) as client:
         table = _table(client, input_file)
@@ -55,6 +59,12 @@ def read_bigquery(source: Source, input_file: InputFile, stripe: Stripe) -> Iter
         )
         for number, row in stripe.of(enumerate(rows, start=1)):
             yield pick(number, dict(row.items()))
+        if _identity(_table(client, input_file)) != _identity(table):
+            raise ValueError(
+                f"{input_file.field}: must be a table that stays as it is while it is read; "
+                f"received {input_file.name!r}, which was changed before the last of its "
+                f"{stripe.count:,} rows was read; run again, or read a snapshot of it"
+            )
 
 
 def _wanted(source: Source, schema: Any) -> list[Any]:
@@ -99,6 +109,10 @@ def _client(input_file: InputFile) -> Iterator[Any]:
             f"{input_file.field}: must be a table that can be read; received "
             f"{input_file.name!r}: {error}; check its name, your rights and the connection"
         ) from error
+
+
+def _identity(table: Any) -> str:
+    return f"{table.etag}:{table.modified}:{table.num_rows}"
 
 
 def _table(client: Any, input_file: InputFile) -> Any:

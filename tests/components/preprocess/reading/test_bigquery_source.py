@@ -43,6 +43,7 @@ class Service:
 
     etag: str = "first"
     num_rows: int = len(ROWS)
+    changes_at_page: int | None = None
     asked: list[dict[str, list[str]]] = field(default_factory=list)
 
     def table(self) -> dict[str, Any]:
@@ -71,6 +72,8 @@ class Service:
         """Two pages of two rows, of the columns that are asked for."""
         self.asked.append(query)
         start = 2 * (query.get("pageToken") == ["second"])
+        if self.changes_at_page == len(self.asked):
+            self.etag = "changed"
         wanted = query["selectedFields"][0].split(",")
         cells = [dict(zip(COLUMNS, row, strict=True)) for row in ROWS[start : start + 2]]
         page: dict[str, Any] = {"totalRows": str(len(ROWS))}
@@ -130,6 +133,17 @@ def test_digest_changes_with_the_table(service: Service, tmp_path: Path) -> None
     assert digest(Source(train=PLACE), tmp_path) == first
     service.etag = "second"
     assert digest(Source(train=PLACE), tmp_path) != first
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_table_that_changes_while_it_is_read_fails(
+    service: Service, tmp_path: Path, page: int
+) -> None:
+    service.changes_at_page = page
+    with pytest.raises(ValueError, match=r"source\.train: must be a table that stays as it is"):
+        read_all(tmp_path, PLACE)
+    service.changes_at_page = None
+    assert len(read_all(tmp_path, PLACE)) == len(ROWS)
 
 
 def test_what_a_table_lacks_is_said(service: Service, tmp_path: Path) -> None:
