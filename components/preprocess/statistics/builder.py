@@ -15,7 +15,7 @@ from .terms import TermCounts, TokenTable, add_terms, count_terms, row_terms
 
 LANGUAGE_ROWS = 200  # about, of a split
 TERM_ROWS = 4_000  # about, of a split
-_COMPACT_AT = 1 << 20  # terms that wait to be added up
+_COUNT_AT = 1 << 20  # terms that wait to be counted: sorting them all at once is cheaper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,9 @@ class StatisticsBuilder:
         self._tokens = np.zeros(len(table.kinds), np.int64)
         self._scripts = ScriptCounter()
         self._languages: Counter[str] = Counter()
-        self._terms: list[TermCounts] = []
+        self._terms = TermCounts()
+        self._waiting: list[tuple[Any, Any]] = []  # label and key of terms, still to be counted
+        self._num_waiting = 0
 
     def add(
         self,
@@ -83,6 +85,7 @@ class StatisticsBuilder:
 
     def build(self) -> Statistics:
         """The statistics of all that was added."""
+        self._count_terms()
         special = self._table.special
         content = np.where(special, 0, self._tokens)
         num_unknown = int(self._tokens[self._table.unknown].sum())
@@ -100,7 +103,7 @@ class StatisticsBuilder:
             token_counts=content,
             scripts=self._scripts.counts(),
             languages=Counter(self._languages),
-            terms=add_terms(self._terms),
+            terms=self._terms,
         )
 
     def _add_characters(self, texts: Sequence[str], pairs: Sequence[str] | None) -> None:
@@ -118,9 +121,16 @@ class StatisticsBuilder:
             return
         token_ids = token_ids[np.repeat(chosen, row_lengths)]
         rows, keys = row_terms(self._table, token_ids, row_lengths[chosen])
-        self._terms.append(count_terms(labels[chosen][rows], keys))
-        if sum(len(part.keys) for part in self._terms[1:]) >= _COMPACT_AT:
-            self._terms = [add_terms(self._terms)]
+        self._waiting.append((labels[chosen][rows], keys))
+        self._num_waiting += len(keys)
+        if self._num_waiting >= _COUNT_AT:
+            self._count_terms()
+
+    def _count_terms(self) -> None:
+        if self._waiting:
+            labels, keys = map(np.concatenate, zip(*self._waiting, strict=True))
+            self._terms = add_terms([self._terms, count_terms(labels, keys)])
+            self._waiting, self._num_waiting = [], 0
 
 
 def _drawn(keys: Sequence[bytes]) -> Any:

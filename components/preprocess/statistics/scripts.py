@@ -12,19 +12,21 @@ import numpy as np
 LANGUAGE_CHARACTERS = 300  # of a text, its beginning: enough to tell
 MIN_LANGUAGE_CHARACTERS = 20  # shorter texts are not asked: the answer would be a guess
 _ASCII = 128
+_SMALL, _A, _NUM_LETTERS = np.uint8(0x20), np.uint8(ord("a")), np.uint8(26)
 
 
 class ScriptCounter:
-    """Letters by Unicode script; a histogram of code points until it is asked."""
+    """Letters by Unicode script; those beyond ASCII by code point until it is asked."""
 
     def __init__(self) -> None:
-        self._ascii = np.zeros(_ASCII, np.int64)
+        self._latin = 0  # the letters of ASCII
         self._others: Counter[int] = Counter()
 
     def add(self, texts: Sequence[str]) -> None:
         """Every character of the texts."""
         utf8 = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), np.uint8)
-        self._ascii += np.bincount(utf8, minlength=256)[:_ASCII]
+        # Small or capital, and what lies before "a" wraps around: one pass without a branch.
+        self._latin += int(np.count_nonzero((utf8 | _SMALL) - _A < _NUM_LETTERS))
         # Of UTF-8, the bytes that are no ASCII spell the characters that are none.
         others = utf8[utf8 >= _ASCII].tobytes()
         if others:
@@ -32,9 +34,9 @@ class ScriptCounter:
 
     def counts(self) -> Counter[str]:
         """Letters by the name of their script: "Latin", "Han". Marks and digits are no letters."""
-        found: Counter[str] = Counter()
-        for code, count in [*enumerate(self._ascii.tolist()), *self._others.items()]:
-            if count and chr(code).isalpha():
+        found = Counter({_script(ord("a")): self._latin} if self._latin else {})
+        for code, count in self._others.items():
+            if chr(code).isalpha():
                 found[_script(code)] += count
         return found
 

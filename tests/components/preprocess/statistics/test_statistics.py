@@ -128,6 +128,12 @@ def test_letters_are_counted_by_script_and_digits_are_none() -> None:
     assert found.scripts == {"Cyrillic": 6, "Latin": 6, "Han": 2, "Hiragana": 1}
 
 
+def test_every_character_of_ascii_is_a_letter_or_none_as_unicode_says() -> None:
+    for character in map(chr, range(128)):
+        found = statistics([(character * 3, 0)])
+        assert found.scripts == ({"Latin": 3} if character.isalpha() else {})
+
+
 def test_a_pair_counts_for_scripts_and_characters() -> None:
     found = statistics([("late", 0)], pairs=["поздно"])
     assert found.scripts == {"Latin": 4, "Cyrillic": 6} and found.num_characters == 10
