@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
+
+from .identifier import language
 
 LANGUAGE_CHARACTERS = 300  # of a text, its beginning: enough to tell
 MIN_LANGUAGE_CHARACTERS = 20  # shorter texts are not asked: the answer would be a guess
@@ -50,16 +51,9 @@ def _script(code: int) -> str:
 
 
 def languages(texts: Iterable[str]) -> Counter[str]:
-    """Texts by language, ISO 639-1, as py3langid guesses it; 0.4 ms each."""
+    """Texts by language, ISO 639-1; those of short texts are not guessed."""
     found: Counter[str] = Counter()
     for text in texts:
         if len(text) >= MIN_LANGUAGE_CHARACTERS:
-            found[_classify(text[:LANGUAGE_CHARACTERS])] += 1
+            found[language(text[:LANGUAGE_CHARACTERS])] += 1
     return found
-
-
-def _classify(text: str) -> str:
-    import py3langid
-
-    answer: tuple[Any, ...] = py3langid.classify(text)
-    return str(answer[0])
