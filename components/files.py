@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO
 
 COPY_BYTES = 1 << 20
+_MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,34 +97,23 @@ def exists(path: str) -> bool:
         return bool(_filesystems(path).exists(path))
 
 
-def size_bytes(path: str) -> int:
-    """Of one file; errors as of `reading`."""
-    if not is_remote(path):
-        return os.path.getsize(path)
-    with _in_our_words(path):
-        return int(_filesystems(path).get_filesystem(path).metadata(path).size_in_bytes)
-
-
 def matches(pattern: str) -> tuple[FileInfo, ...]:
     """The files that a path or glob names, sorted by path; `**` crosses folders. Hidden ones, and
-    those in hidden folders, only where the pattern says so.
+    those in hidden folders, only where the pattern says so. `glob.escape` takes a part literally.
     """
-    if not is_remote(pattern):
-        found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
-        return tuple(FileInfo(path=path, size_bytes=os.path.getsize(path)) for path in found)
-    with _in_our_words(pattern):
-        (result,) = _filesystems(pattern).match([pattern])
-    return tuple(
-        FileInfo(path=file.path, size_bytes=file.size_in_bytes)
-        for file in sorted(result.metadata_list, key=lambda file: file.path)
-        if not file.path.endswith("/")  # consoles make such objects to show an empty folder
-    )
+    if is_remote(pattern):
+        parts = pattern.split("/")
+        return tuple(info for info in _listed(pattern) if _fits(info.path.split("/"), parts))
+    found = sorted({path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)})
+    return tuple(FileInfo(path=path, size_bytes=os.path.getsize(path)) for path in found)
 
 
 def below(folder: str) -> tuple[FileInfo, ...]:
     """Every file below `folder`, sorted by path; none when there is no such folder."""
     if is_remote(folder):
-        return matches(join(folder, "**"))
+        top = join(folder, "")
+        everything = _listed(f"{glob.escape(top)}**")
+        return tuple(info for info in everything if info.path.startswith(top))
     found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
     return tuple(FileInfo(path=str(path), size_bytes=path.stat().st_size) for path in found)
 
@@ -152,6 +144,30 @@ def remove_folder(folder: str) -> None:
     left = below(folder)
     if left:
         raise OSError(f"{left[0].path}: cannot be removed; may the credentials in use delete?")
+
+
+def _listed(pattern: str) -> Iterator[FileInfo]:
+    """Remote files, sorted by path: the one of that name, or all that begin as a glob does.
+
+    Beam's own globs know neither hidden files nor a way to take a character literally.
+    """
+    start = _MAGIC.split(pattern, maxsplit=1)[0]
+    with _in_our_words(pattern):
+        (result,) = _filesystems(pattern).match([pattern if start == pattern else f"{start}**"])
+    for file in sorted(result.metadata_list, key=lambda file: file.path):
+        if not file.path.endswith("/"):  # consoles make such objects to show an empty folder
+            yield FileInfo(path=file.path, size_bytes=file.size_in_bytes)
+
+
+def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a glob names a path, both split at slashes, by the rules of `glob.glob`."""
+    if not names or not parts:
+        return not names and not parts
+    (name, *deeper), (part, *rest) = names, parts
+    in_sight = part.startswith(".") or not name.startswith(".")
+    if part == "**":
+        return _fits(names, rest or ["*"]) or (in_sight and _fits(deeper, parts))
+    return in_sight and fnmatchcase(name, part) and _fits(deeper, rest)
 
 
 def _open_remote(path: str) -> Any:
@@ -216,8 +232,8 @@ def _filesystems(path: str) -> Any:
         FileSystems.get_filesystem(path)
     except ValueError as error:
         scheme = path.partition("://")[0]
-        extra = {"gs": "gcp", "s3": "aws"}.get(scheme)
-        install = f"pip install 'apache-beam[{extra}]'" if extra else "use gs:// or a local folder"
+        extra = {"gs": "tpuline[gcp]", "s3": "apache-beam[aws]"}.get(scheme)
+        install = f"pip install '{extra}'" if extra else "use gs:// or a local folder"
         raise ValueError(
             f"{path}: must be on a file system that Beam can open here; received {scheme}://; "
             f"{install}"

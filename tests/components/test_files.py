@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import subprocess
 import sys
 import threading
@@ -29,8 +30,7 @@ def test_file_reads_back_as_it_was_written(place: str) -> None:
     for name, content in (("odd", ODD_BYTES), ("empty", b""), ("deep/er/file", b"x" * 3_000_000)):
         path = files.join(place, name)
         files.write_bytes(path, content)
-        assert files.exists(path) and files.size_bytes(path) == len(content)
-        assert files.read_bytes(path) == content
+        assert files.exists(path) and files.read_bytes(path) == content
         with files.reading(path) as file:
             assert file.read(3) == content[:3]
 
@@ -61,6 +61,39 @@ def test_listings_are_sorted_and_know_the_sizes(place: str) -> None:
     assert names(files.matches(files.join(place, "**", "*.csv")))[-1] == "sub/c.csv"
     assert files.matches(files.join(place, "b.csv"))[0].size_bytes == 5
     assert files.below(files.join(place, "nothing")) == ()
+
+
+def test_globs_of_a_bucket_are_those_of_the_standard_library(
+    tmp_path: Path, gcs_emulator: str
+) -> None:
+    names = "a.csv .a.csv d/a.csv d/.b.csv .h/a.csv d/e/a.csv d/.h/e/a.csv d/e/b.tsv d1/a[1].csv"
+    for name in names.split():
+        for top in (str(tmp_path), gcs_emulator):
+            files.write_bytes(files.join(top, name), name.encode())
+    patterns = "*.csv .*.csv */*.csv **/*.csv **/a.csv **/.h/** d/** d/.h/**/*.csv .h/* **/.?.csv"
+    patterns += (
+        " **/e/* d*/a* d/**/?.csv d/** **/**/a.csv d**/a.csv [a-c].csv a.csv d d/ d1/a[[]1]*"
+    )
+
+    def found(top: str, pattern: str) -> list[str]:
+        return [
+            info.path.removeprefix(f"{top}/") for info in files.matches(files.join(top, pattern))
+        ]
+
+    for pattern in patterns.split():
+        assert found(gcs_emulator, pattern) == found(str(tmp_path), pattern), pattern
+    assert found(gcs_emulator, "**/*.csv") == ["a.csv", "d/a.csv", "d/e/a.csv", "d1/a[1].csv"]
+
+
+def test_folder_is_listed_by_its_very_name(place: str) -> None:
+    for name in ("a[1]/x", "a1/y", "b*/x", "bc/y"):
+        files.write_bytes(files.join(place, name), b"1")
+    for folder in ("a[1]", "b*"):
+        path = files.join(place, folder)
+        expected = [files.join(path, "x")]
+        assert [info.path for info in files.below(path)] == expected
+        assert [info.path for info in files.matches(f"{glob.escape(path)}/*")] == expected
+    assert files.below(files.join(place, "a?")) == ()
 
 
 def test_removing_takes_what_is_meant_and_nothing_beside_it(place: str) -> None:
@@ -94,9 +127,8 @@ def test_checksum_follows_the_content(gcs_emulator: str) -> None:
 
 def test_missing_file_is_told_like_a_local_one(place: str) -> None:
     path = files.join(place, "nothing")
-    for attempt in (files.read_bytes, files.size_bytes):
-        with pytest.raises(FileNotFoundError, match="nothing"):
-            attempt(path)
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        files.read_bytes(path)
     assert not files.exists(path)
 
 
@@ -146,7 +178,7 @@ def test_missing_extra_is_named() -> None:
         "except ValueError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "pip install 'apache-beam[gcp]'" in done.stdout, done.stderr
+    assert "pip install 'tpuline[gcp]'" in done.stdout, done.stderr
 
 
 def test_local_files_need_no_beam(tmp_path: Path) -> None:

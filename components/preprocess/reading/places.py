@@ -58,6 +58,20 @@ def _real_folder(folder: str) -> str:
     return os.path.realpath(folder)
 
 
+def local_places(source: Source, split: str, data_dir: Path | str) -> tuple[str, ...]:
+    """The places of `split` that are read from a disk of this machine."""
+    return tuple(
+        place
+        for place in source.places(split)
+        if place.startswith(TFDS)
+        or not (place.startswith((SAMPLE, BIGQUERY)) or _is_remote(place, data_dir))
+    )
+
+
+def _is_remote(place: str, data_dir: Path | str) -> bool:
+    return files.is_remote(_located(place, str(data_dir)))
+
+
 def _files(source: Source, place: str, split: str, data_dir: str) -> list[InputFile]:
     if place.startswith(SAMPLE):
         path = place.removeprefix(SAMPLE)
@@ -73,9 +87,10 @@ def _matches(place: str, split: str, data_dir: str) -> tuple[FileInfo, ...]:
     """The regular files that a path or glob names; a local one of exactly that name goes first."""
     field = f"preprocess.source.{split}"
     exact = _located(place, data_dir)
+    pattern = _located(place, glob.escape(data_dir))  # the magic of glob stays out of data_dir
     if files.is_remote(exact):
         try:
-            return files.matches(exact) or _refuse(field, place, exact)
+            return files.matches(pattern) or _refuse(field, place, exact)
         except OSError as error:
             raise ValueError(
                 f"{field}: must be in a bucket that can be listed; received {exact!r}: {error}; "
@@ -88,8 +103,7 @@ def _matches(place: str, split: str, data_dir: str) -> tuple[FileInfo, ...]:
             f"data_dir: must be an existing folder, taken from the working folder; received "
             f"{data_dir!r} in {Path.cwd()}; set it to where {place!r} is"
         )
-    # The magic of glob stays out of data_dir itself.
-    return files.matches(_located(place, glob.escape(data_dir))) or _refuse(field, place, exact)
+    return files.matches(pattern) or _refuse(field, place, exact)
 
 
 def _located(place: str, data_dir: str) -> str:
@@ -164,7 +178,7 @@ def _refuse(field: str, place: str, exact: str) -> tuple[FileInfo, ...]:
 def _listed(folder: str) -> list[str]:
     """The names in a folder, hidden ones left out; of a bucket only those of files."""
     if files.is_remote(folder):
-        found = files.matches(files.join(folder, "*"))
+        found = files.matches(files.join(glob.escape(folder), "*"))
         return [info.path.rpartition("/")[2] for info in found]
     if not os.path.isdir(folder):
         return []

@@ -24,7 +24,7 @@ def check(running: Running) -> None:
     if running.runner == "dataflow" and not _has_module("google.cloud.storage"):
         raise ValueError(
             "runner: dataflow must have its libraries installed; received none; "
-            "pip install 'apache-beam[gcp]'"
+            "pip install 'tpuline[gcp]'"
         )
 
 

@@ -46,6 +46,15 @@ def test_data_folder_may_be_in_a_bucket(gcs_emulator: str, tmp_path: Path) -> No
     assert local.path == str(tmp_path / "b.csv")
 
 
+def test_data_folder_of_a_bucket_is_taken_by_its_very_name(gcs_emulator: str) -> None:
+    for name in ("in[1]/a.csv", "in[1]/.b.csv", "in1/c.csv"):
+        files.write_bytes(f"{gcs_emulator}/{name}", CSV)
+    (file,) = list_files(Source(train="*.csv"), "train", f"{gcs_emulator}/in[1]")
+    assert (file.name, file.path) == ("a.csv", f"{gcs_emulator}/in[1]/a.csv")
+    with pytest.raises(ValueError, match=r"did you mean 'a\.csv'"):
+        list_files(Source(train="aa.csv"), "train", f"{gcs_emulator}/in[1]")
+
+
 def test_tables_of_a_bucket_are_read(gcs_emulator: str, tmp_path: Path) -> None:
     table = pa.table({"text": ["hello"] * 700, "label": [1] * 700})
     packed = io.BytesIO()

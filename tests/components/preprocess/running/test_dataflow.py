@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -155,6 +156,12 @@ def test_interrupt_says_that_the_job_goes_on_and_how_to_end_it(
     for thread in set(threading.enumerate()) - before:  # Beam's goes on asking
         if "poll_for_job_completion" in thread.name:
             thread.join(30)
+
+
+def test_libraries_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
+    with pytest.raises(ValueError, match=r"received none; pip install 'tpuline\[gcp\]'"):
+        running.check(cloud("gs://bucket"))
 
 
 def test_submission_that_fails_says_where_to_look(
