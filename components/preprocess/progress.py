@@ -89,7 +89,7 @@ def _write(folder: Path) -> None:
     """The folder may be gone when the run has ended: then nobody listens any more."""
     global _written
     _written = time.monotonic()
-    draft = folder / f".{os.getpid()}"
+    draft = folder / f".{os.getpid()}-{threading.get_ident()}"  # a worker may have many threads
     with suppress(OSError):
         draft.write_text(json.dumps([_tasks, _sayings]), encoding="utf-8")
         os.replace(draft, folder / f"{os.getpid()}.json")
@@ -101,7 +101,10 @@ def _listen(log: Log, folder: Path, done: threading.Event) -> None:
         last = done.wait(INTERVAL_S)
         totals: dict[str, tuple[int, int | None, str]] = {}
         for path in sorted(folder.glob("*.json")):
-            tasks, sayings = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                tasks, sayings = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:  # of a worker that was cut off: it is no reason to hear no others
+                continue
             for task, (count, total, note) in tasks.items():
                 totals[task] = (totals.get(task, (0,))[0] + count, total, note)
             for message in sayings[heard[path.name] :]:
