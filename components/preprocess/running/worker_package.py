@@ -17,11 +17,14 @@ from pathlib import Path
 
 from ... import contracts
 
-# What `components` import in a worker. Beam and what it asks for (pyarrow, numpy) are in its image.
+# What `components` import in a worker. Beam is in its image; so are pyarrow and NumPy, but of any
+# version, and the bytes of what they write and draw depend on it.
 DISTRIBUTIONS = (
     "fonttools",
     "google-crc32c",
+    "numpy",
     "py3langid",
+    "pyarrow",
     "python-stdnum",
     "rensa",
     "scipy",

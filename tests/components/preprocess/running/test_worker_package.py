@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from tpuline.components.preprocess.running.worker_package import (
 IN_DISTRIBUTIONS = {
     "fontTools": "fonttools",
     "google_crc32c": "google-crc32c",
+    "numpy": "numpy",
     "py3langid": "py3langid",
+    "pyarrow": "pyarrow",
     "rensa": "rensa",
     "scipy": "scipy",
     "sentencepiece": "sentencepiece",
@@ -29,7 +32,7 @@ IN_DISTRIBUTIONS = {
     "tokenizers": "tokenizers",
 }
 # Part of Beam's image, or of what TensorFlow brings along.
-ELSEWHERE = {"apache_beam", "google", "grpc", "numpy", "pyarrow", "tensorflow"}
+ELSEWHERE = {"apache_beam", "google", "grpc", "tensorflow"}
 # Imported by the stage itself only.
 NOT_THERE = {"keras", "keras_hub", "sklearn", "tensorflow_datasets", "yaml"}
 DIGEST = "y3i9ihf3t1H-DUZjNm3LwlcgQDPvfd1ksfKWlXO1suI"
@@ -90,6 +93,8 @@ def test_requirements_pin_what_is_installed_and_leave_training_out(made: WorkerF
     assert pins == sorted(pins)
     assert all("==" in pin for pin in pins)
     assert not [pin for pin in pins if pin.startswith("keras")]
+    for name in ("numpy", "pyarrow"):  # the image has them, of whatever version
+        assert f"{name}=={version(name)}" in pins
 
 
 def test_dockerfile_installs_the_requirements_on_beams_image(made: WorkerFiles) -> None:
