@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,12 +20,14 @@ from . import findings
 from .config import Config, Cut
 from .planning import empty_split_problem
 from .portions import num_buckets, num_readers, portions
+from .privacy import Redactor
 from .progress import listening
 from .reading import sources
 from .reading.function import function_digest
-from .reading.source import Source
+from .reading.source import InputFile, Source
 from .rejects import Rejected, check_share, gather_rejects
 from .results import Result, load_result, split_of_shards
+from .running import reach
 from .running import runners as running
 from .statistics import schema_file
 from .vocabulary import preset
@@ -51,17 +53,30 @@ Output = ShardSet
 
 def fetch(config: Config, data_dir: Path, log: Log) -> None:
     """Has TensorFlow Datasets download and prepare what `tfds:` places name, once a machine."""
+    reach.check_source(config.running, config.source, data_dir)
     sources.fetch(config.source, data_dir, log)
 
 
 def check(config: Config, data_dir: Path) -> None:
     """`ValueError` for what the names and first rows of the sources, or local files, show."""
     running.check(config.running)
-    sources.check(config.source, data_dir)
+    reach.check_source(config.running, config.source, data_dir)
+    _check_sources(config, data_dir)
     schema_file.load(config.schema, data_dir)
     vocabulary = config.vocabulary
     if vocabulary.preset is not None:
         preset.check(vocabulary.preset, lowercase=vocabulary.lowercase, kind=vocabulary.type)
+
+
+def _check_sources(config: Config, data_dir: Path) -> None:
+    """The words show what stands in the files: redacted like the rest of it."""
+    redactor = Redactor(config.privacy)
+    try:
+        sources.check(config.source, data_dir)
+    except ValueError as error:
+        if not redactor.active:
+            raise
+        raise ValueError(redactor.redact(str(error))) from None
 
 
 def identity(config: Config, data_dir: Path) -> object:
@@ -74,6 +89,8 @@ def identity(config: Config, data_dir: Path) -> object:
     fields["cut"] = config.shares()  # the other shares have no effect
     fields["content"] = sources.digest(config.source, data_dir)
     fields["function"] = function_digest(config.source)
+    patterns = config.privacy.patterns  # one after the other: keys are sorted, lists are not
+    fields["privacy"]["patterns"] = [list(item) for item in patterns.items()]
     fields["schema"]["file"] = schema_file.digest(config.schema, data_dir)
     fields["tokenizer_version"] = TOKENIZER_VERSION
     if config.vocabulary.preset is not None:
@@ -95,34 +112,16 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> ShardSet:
         RuntimeError: the runner could not bring the work to an end.
     """
     del inputs
-    with _no_warnings():  # Beam names clients of Google Cloud that it misses
-        from . import graph
+    reach.check_store(config.running, ctx.shared)
     listed = [
         file for split in SPLITS for file in sources.list_files(config.source, split, ctx.data_dir)
     ]
     work = _work(config, num_buckets(listed, config.shard_size_mb * 1_000_000), ctx)
-    if config.vocabulary.preset is not None:
-        preset.save_file(
-            config.vocabulary.preset,
-            work.vocabulary_file,
-            lowercase=config.vocabulary.lowercase,
-            kind=config.vocabulary.type,
-        )
-    parts = portions(listed, num_readers(config.running))
-    alone = config.runner == "in_process"
-    with listening(ctx.log, Path(work.progress_dir)):
-        running.run(
-            lambda pipeline: graph.build(pipeline, work, parts, alone=alone),
-            config.running,
-            log=ctx.log,
-            name="preprocess",
-        )
-    result = load_result(work.result_file)
-    rejected = gather_rejects(result.rejects_files, ctx.workdir / REJECTS_FILE)
-    if result.problem is None:
-        _bring(work, ctx)
-    for folder in (work.scratch_dir, work.progress_dir):
-        files.remove_folder(folder)
+    with _scratch(work, ctx):
+        result = _through_beam(config, work, listed, ctx)
+        rejected = gather_rejects(result.rejects_files, ctx.workdir / REJECTS_FILE)
+        if result.problem is None:
+            _bring(work, ctx)
     check_share(rejected, result.num_read, config.max_reject_share, ctx.workdir / REJECTS_FILE)
     if result.problem is not None:
         raise ValueError(result.problem)
@@ -133,12 +132,71 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> ShardSet:
 
 
 @contextmanager
+def _scratch(work: Work, ctx: Context) -> Iterator[None]:
+    """Clears up what the work left beside the artifact, for it holds texts; after an error too.
+
+    When the user interrupts, a job elsewhere may go on: then the log names the folder.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if files.is_remote(work.scratch_dir):
+            ctx.log.warning(f"{work.scratch_dir} holds texts; delete it when the job has ended")
+        raise
+    except Exception:
+        _try_to_remove(work.scratch_dir, ctx)
+        raise
+    # The folder of all attempts: an older one may have been at work until now.
+    for folder in (work.scratch_dir, files.join(work.out_dir, SCRATCH), work.progress_dir):
+        files.remove_folder(folder)
+
+
+def _try_to_remove(folder: str, ctx: Context) -> None:
+    try:
+        files.remove_folder(folder)
+    except Exception as error:  # whatever it is, the one that came before matters more
+        ctx.log.warning(f"{folder} holds texts and could not be removed ({error}); delete it")
+
+
+def _through_beam(config: Config, work: Work, listed: Sequence[InputFile], ctx: Context) -> Result:
+    """The two passes over the rows."""
+    with _no_warnings():  # Beam names clients of Google Cloud that it misses
+        from . import graph
+    chosen = config.vocabulary
+    if chosen.preset is not None:
+        preset.save_file(
+            chosen.preset, work.vocabulary_file, lowercase=chosen.lowercase, kind=chosen.type
+        )
+    parts = portions(listed, num_readers(config.running))
+    alone = config.runner == "in_process"
+    with listening(ctx.log, Path(work.progress_dir)):
+        running.run(
+            lambda pipeline: graph.build(pipeline, work, parts, alone=alone),
+            config.running,
+            log=ctx.log,
+            name=f"preprocess-{ctx.workdir.name}",  # the key of the artifact
+        )
+    return _result(work)
+
+
+def _result(work: Work) -> Result:
+    try:
+        return load_result(work.result_file)
+    except FileNotFoundError as error:
+        raise RuntimeError(
+            f"{work.result_file}: must be there when the work is done; received no such file; let "
+            "the workers share this folder with this machine, or give --root gs://bucket/folder"
+        ) from error
+
+
+@contextmanager
 def _no_warnings() -> Iterator[None]:
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
 
 
 def _work(config: Config, buckets: int, ctx: Context) -> Work:
@@ -163,13 +221,14 @@ def _work(config: Config, buckets: int, ctx: Context) -> Work:
 
 
 def _places(config: Config, ctx: Context) -> tuple[str, str]:
-    """Where workers write what stays, and what does not."""
+    """Where workers write what stays, and what does not; the latter is this attempt's alone."""
+    attempt = uuid.uuid4().hex
     if config.runner in ("portable", "dataflow") and files.is_remote(ctx.shared):
-        return ctx.shared, files.join(ctx.shared, SCRATCH)
+        return ctx.shared, files.join(ctx.shared, SCRATCH, attempt)
     if config.runner == "dataflow":
-        scratch_dir = files.join(str(config.dataflow.temp_location), f"tpuline-{uuid.uuid4().hex}")
+        scratch_dir = files.join(str(config.dataflow.temp_location), f"tpuline-{attempt}")
         return files.join(scratch_dir, "out"), scratch_dir
-    return str(ctx.workdir), str(ctx.workdir / SCRATCH)
+    return str(ctx.workdir), str(ctx.workdir / SCRATCH / attempt)
 
 
 def _bring(work: Work, ctx: Context) -> None:

@@ -163,6 +163,16 @@ class Running:
         if self.runner == "dataflow":
             self._check_dataflow()
 
+    @property
+    def in_containers(self) -> bool:
+        """Whether a job service starts a container for each worker."""
+        return self.runner == "portable" and self.portable.environment == "docker"
+
+    @property
+    def disks_apart(self) -> bool:
+        """Whether workers see no folder of this machine."""
+        return self.runner == "dataflow" or self.in_containers
+
     def _check_dataflow(self) -> None:
         for name in ("project", "region", "temp_location"):
             if getattr(self.dataflow, name) is None:

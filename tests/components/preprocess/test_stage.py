@@ -1,6 +1,7 @@
 """The stage's config, its checks, and the errors it leaves users with."""
 
 import json
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from tpuline.components.example_spec import SPECIAL_TOKENS
 from tpuline.components.preprocess import stage
+from tpuline.components.preprocess.privacy import Privacy
 from tpuline.components.preprocess.reading.source import Source
 from tpuline.components.vocabulary import load_vocabulary, save_vocabulary
 
@@ -51,6 +53,36 @@ def test_identity_is_of_content_not_of_place(tmp_path: Path) -> None:
     assert stage.identity(config(sequence_length=32), tmp_path / "one") != one
     write_csv(tmp_path / "two" / "other.csv", numbered_rows(21))
     assert stage.identity(config(source=Source(train="other.csv")), tmp_path / "two") != one
+
+
+def test_identity_knows_the_order_of_own_patterns(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", numbered_rows(20))
+    patterns = [("a", "x+"), ("b", "xy")]  # of "xy" the first one leaves the second nothing
+    one, two = (
+        stage.identity(config(privacy=Privacy(patterns=dict(order))), tmp_path)
+        for order in (patterns, patterns[::-1])
+    )
+    assert json.dumps(one, sort_keys=True) != json.dumps(two, sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("train.jsonl", "write to alice@example.org\n"),
+        ("train.csv", "write to alice@example.org,pos\n1,2\n"),
+    ],
+)
+def test_check_redacts_what_it_shows_of_the_rows(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    plain, private = (
+        config(source=Source(train=name), privacy=Privacy(redact=kinds))
+        for kinds in ((), ("email",))
+    )
+    with pytest.raises(ValueError, match="alice@example"):
+        stage.check(plain, tmp_path)
+    with pytest.raises(ValueError, match=r"^preprocess\..*\[EMAIL\]") as error:
+        stage.check(private, tmp_path)
+    assert "alice" not in "".join(traceback.format_exception(error.value))
 
 
 def test_check_finds_a_missing_file_and_a_missing_column(tmp_path: Path) -> None:

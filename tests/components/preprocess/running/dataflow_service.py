@@ -133,14 +133,26 @@ def staged_files(pipeline: Any) -> dict[str, str]:
 
 def execute(job: dict[str, Any], python: Path) -> str:
     """Runs the staged pipeline, its functions in a process of another interpreter."""
-    from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.portability import python_urns
+
+    worker = f"env -u PYTHONPATH {python} -P -m apache_beam.runners.worker.sdk_worker_main"
+    return _execute(job, python_urns.SUBPROCESS_SDK, worker.encode())
+
+
+def execute_here(job: dict[str, Any]) -> str:
+    """Runs the staged pipeline in this process: in seconds, with all that is installed here."""
+    from apache_beam.portability import python_urns
+
+    return _execute(job, python_urns.EMBEDDED_PYTHON, b"")
+
+
+def _execute(job: dict[str, Any], urn: str, payload: bytes) -> str:
+    from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     pipeline = staged_pipeline(job)
-    worker = f"env -u PYTHONPATH {python} -P -m apache_beam.runners.worker.sdk_worker_main"
     for environment in pipeline.components.environments.values():
-        environment.urn, environment.payload = python_urns.SUBPROCESS_SDK, worker.encode()
+        environment.urn, environment.payload = urn, payload
         del environment.dependencies[:]
     FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([]))
     return "JOB_STATE_DONE"

@@ -16,9 +16,11 @@ import pytest
 from tests.components.preprocess.running.dataflow_service import (
     dataflow_service,
     execute,
+    execute_here,
     staged_files,
     staged_pipeline,
 )
+from tests.components.preprocess.running.quiet_log import QuietLog
 from tests.components.preprocess.stage_runs import (
     config,
     contents,
@@ -28,7 +30,9 @@ from tests.components.preprocess.stage_runs import (
 )
 from tpuline.components import files
 from tpuline.components.contracts import ShardSet
+from tpuline.components.preprocess import stage
 from tpuline.components.preprocess.running.config import Dataflow
+from tpuline.components.stage import Context
 
 WHERE = "import tpuline.components.contracts as c; print(c.__file__)"
 
@@ -77,6 +81,16 @@ def install_staged_wheel(staged: Path, python: Path) -> None:
     assert Path(after.stdout.strip()).is_relative_to(packages)
 
 
+def cloud(bucket: str, endpoint: str) -> Dataflow:
+    """The stand-in, with its temporary files in the bucket."""
+    return Dataflow(
+        project="proj-x",
+        region="europe-west4",
+        temp_location=f"{bucket}/tmp",
+        endpoint=endpoint,
+    )
+
+
 def run_on_dataflow(
     bucket: str, tmp_path: Path, make_environment: Callable[[Path, Path], Path]
 ) -> tuple[ShardSet, ShardSet]:
@@ -94,15 +108,9 @@ def run_on_dataflow(
 
     with dataflow_service() as service:
         service.outcome = outcome
-        cloud = Dataflow(
-            project="proj-x",
-            region="europe-west4",
-            temp_location=f"{bucket}/tmp",
-            endpoint=service.endpoint,
-        )
-        there = preprocess(
-            f"{bucket}/data", tmp_path / "there", config(runner="dataflow", dataflow=cloud)
-        )
+        made = config(runner="dataflow", dataflow=cloud(bucket, service.endpoint))
+        there = preprocess(f"{bucket}/data", tmp_path / "there", made)
+    assert service.jobs[0]["name"].startswith("tpuline-preprocess-there-")
     here = preprocess(data, tmp_path / "here", config())
     return here, there
 
@@ -121,6 +129,33 @@ def test_stage_gives_the_same_bytes_on_dataflow_from_the_staged_wheel(
         return borrowing_environment(folder)
 
     assert_same_artifact(*run_on_dataflow(gcs_emulator, tmp_path, environment))
+
+
+@pytest.mark.slow
+def test_failed_job_leaves_no_texts_in_the_bucket(gcs_emulator: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", numbered_rows(60))
+    files.copy(str(tmp_path / "train.csv"), f"{gcs_emulator}/data/train.csv")
+    scratch, spilled = f"{gcs_emulator}/runs/key/scratch", []
+
+    def outcome(job: dict[str, Any]) -> str:
+        execute_here(job)
+        spilled.extend(files.below(scratch))
+        return "JOB_STATE_FAILED"
+
+    with dataflow_service() as service:
+        service.outcome = outcome
+        made = config(runner="dataflow", dataflow=cloud(gcs_emulator, service.endpoint))
+        ctx = Context(
+            workdir=tmp_path,
+            shared=f"{gcs_emulator}/runs/key",
+            data_dir=f"{gcs_emulator}/data",
+            seed=0,
+            hardware=None,  # type: ignore[arg-type]
+            log=QuietLog(),
+        )
+        with pytest.raises(RuntimeError, match="the Dataflow job failed"):
+            stage.run(made, stage.Inputs(), ctx)
+    assert spilled and files.below(scratch) == ()
 
 
 @pytest.mark.slow
