@@ -11,6 +11,7 @@ where their bytes differ, whoever downloads the other's is told by the sha256.
 from __future__ import annotations
 
 import base64
+import glob
 import hashlib
 import os
 import uuid
@@ -71,7 +72,7 @@ class RemoteStore(Store):
         return None if self.flaw(manifest) else manifest
 
     def manifests(self, stage: str) -> Iterator[Manifest]:
-        for info in files.matches(files.join(self.url, stage, "*", MANIFEST)):
+        for info in files.matches(files.join(glob.escape(self.url), stage, "*", MANIFEST)):
             manifest = read_manifest(info.path)
             if manifest is not None:
                 yield manifest

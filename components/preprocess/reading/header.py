@@ -11,6 +11,7 @@ from .source import InputFile, Source
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 MAX_SHOWN = 20  # column names in a message
+MAX_NAME = 60  # characters
 
 
 def require_columns(
@@ -99,7 +100,11 @@ def _is_number(cell: str) -> bool:
 
 
 def _shown(found: Sequence[str]) -> str:
-    names = [repr(name if len(name) <= 60 else name[:59] + "…") for name in found[:MAX_SHOWN]]
+    """Of what is no name but a text nothing is shown: a redaction could not go by a part of it."""
+    names = [
+        repr(name) if len(name) <= MAX_NAME else f"a text of {len(name):,} characters"
+        for name in found[:MAX_SHOWN]
+    ]
     return ", ".join(names) + (", …" if len(found) > MAX_SHOWN else "")
 
 

@@ -63,9 +63,9 @@ def check_jsonl(source: Source, input_file: InputFile) -> None:
         number, line = next(written_lines(file, source.max_line_bytes), (0, ""))
     if number == 0:
         raise no_rows(input_file, "an empty file")
-    found = None if line is None else _parse(line)
+    found = TOO_LONG if line is None else _parse(line)
     if not isinstance(found, dict):
-        what = "too long" if line is None else repr(line[:60])
+        what = found if isinstance(found, str) else "the line is no JSON object"
         raise ValueError(
             f"{input_file.field}: {input_file.name} must hold one JSON object a line; received "
             f"line {number}: {what}; convert it, or set preprocess.source.format"
