@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tpuline.components.preprocess import stage
+from tpuline.components.preprocess.leakage import Leakage
 from tpuline.components.preprocess.reading.source import Source
 from tpuline.components.preprocess.running.config import Portable
 from tpuline.components.preprocess.vocabulary.config import Vocabulary
@@ -36,6 +37,7 @@ IMDB: dict[str, Any] = {
     "source": Source(train="train*.csv.gz", test="test*.csv.gz"),
     "cut": stage.Cut(validation=0.1, test=0.0),
     "sequence_length": 256,
+    "leakage": Leakage(columns="off"),  # the ids of IMDB tell the label: a warning
 }
 
 
