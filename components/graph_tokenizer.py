@@ -74,7 +74,8 @@ def normalize(texts: tf.Tensor, *, lowercase: bool) -> tf.Tensor:
     if not lowercase:
         return tf.strings.regex_replace(texts, f"[{_UNSEEN}]+", "")
     texts = tf.strings.lower(texts)  # of ASCII only: for most texts that is all
-    others = tf.where(~tf.strings.regex_full_match(texts, r"[\x00-\x7f]*"))
+    # Those with a character of several bytes: a pattern would take three times as long to tell.
+    others = tf.where(tf.strings.length(texts, "UTF8_CHAR") != tf.strings.length(texts))
     return tf.tensor_scatter_nd_update(texts, others, _lower(tf.gather_nd(texts, others)))
 
 
