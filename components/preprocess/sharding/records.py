@@ -47,21 +47,24 @@ def _varints(values: Any, row_lengths: Any) -> tuple[bytes, list[int]]:
     if most < 1 << 7:
         return values.astype(np.uint8).tobytes(), row_edges.tolist()
     width = 2 if most < 1 << 14 else 3
+    values = values.astype(np.uint16 if width == 2 else np.uint32)  # half as wide, twice as fast
     digits = np.empty((len(values), width), np.uint8)
     used = np.empty((len(values), width), bool)
+    num_used = np.ones(len(values), np.uint8)
     used[:, 0] = True
     for place in range(width):
         digits[:, place] = values >> 7 * place & 0x7F
     for place in range(1, width):
-        used[:, place] = values >= 1 << 7 * place
-        digits[:, place - 1] |= used[:, place].view(np.uint8) << 7  # the top bit: more follow
-    value_edges = _edges(used.sum(axis=1, dtype=np.int64))
-    return digits[used].tobytes(), value_edges[row_edges].tolist()
+        more = values >= 1 << 7 * place
+        used[:, place] = more
+        num_used += more
+        digits[:, place - 1] |= more.view(np.uint8) << 7  # the top bit: more follow
+    return digits[used].tobytes(), _edges(num_used)[row_edges].tolist()
 
 
 def _edges(lengths: Any) -> Any:
     """Where pieces of these lengths begin and end, one after the other."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
 @functools.lru_cache(maxsize=1 << 16)
