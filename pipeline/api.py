@@ -163,8 +163,8 @@ def read_report(path: str | Path) -> dict[str, Any]:
             raise ValueError(f"no report of format {report.FORMAT}")
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"RUN: must be the folder of a run that ended, <root>/<config name>; received {path} "
-            f"({error}); run the config again"
+            "PATH: must be a run that ended, <root>/<config name>, or data, "
+            f"<root>/preprocess/<key>; received {path} ({error}); run the config again"
         ) from error
     return facts
 

@@ -18,6 +18,7 @@ from . import report_data, runner, store
 from .report_text import text
 
 if TYPE_CHECKING:
+    from ..components.preprocess.privacy import Redactor
     from ..components.preprocess.statistics.drift import Comparison
     from ..components.preprocess.statistics.profiling import Profiler
     from ..components.preprocess.statistics.sums import Statistics
@@ -129,7 +130,7 @@ def lines(comparison: DataComparison) -> Iterator[str]:
     yield ""
     yield (
         "Distances are Jensen-Shannon, 0 (alike) to 1; two samples of the same rows seldom exceed"
-        " chance. shifted: above both chance and the bound."
+        " chance. shifted: above both chance and the bound, or a label that A lacks."
     )
 
 
@@ -189,7 +190,7 @@ def _same_kind(name: str, shards: ShardSet, reference: ShardSet) -> None:
 
 
 def _file_side(path: str, manifest: store.Manifest, shards: ShardSet, profiler: Profiler) -> Side:
-    from ..components.preprocess.statistics.text_rows import draw, file_rows
+    from ..components.preprocess.statistics.text_rows import draw, file_rows, redacted
 
     try:
         sample = draw(file_rows(path, manifest.identity["config"]["source"], shards))
@@ -200,7 +201,25 @@ def _file_side(path: str, manifest: store.Manifest, shards: ShardSet, profiler: 
         ) from error
     if not sample.rows:
         raise ValueError(f"B: must hold texts; received {path}, of which no row could be used")
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     if len(sample.rows) < sample.num_rows:
-        notes = (f"{path}: a sample of {len(sample.rows):,} of {sample.num_rows:,} rows",)
-    return Side(name=path, splits={_EVERYTHING: profiler.profile(sample.rows)}, notes=notes)
+        notes.append(f"{path}: a sample of {len(sample.rows):,} of {sample.num_rows:,} rows")
+    redactor = _redactor(manifest)
+    if redactor.active:
+        notes.append(f"{path}: redacted as A was")
+    rows = [redacted(row, redactor) for row in sample.rows]
+    return Side(name=path, splits={_EVERYTHING: profiler.profile(rows)}, notes=tuple(notes))
+
+
+def _redactor(manifest: store.Manifest) -> Redactor:
+    """What took personal data out of the texts of A."""
+    from ..components.preprocess.privacy import Privacy, Redactor
+
+    fields = manifest.identity["config"]["privacy"]
+    return Redactor(
+        Privacy(
+            redact=tuple(fields["redact"]),
+            national_ids=tuple(fields["national_ids"]),
+            patterns=dict(fields["patterns"]),
+        )
+    )

@@ -132,6 +132,8 @@ def _data(shards: ShardSet) -> dict[str, Any]:
         "sequence_length": shards.sequence_length,
         "vocabulary_size": shards.vocabulary_size,
         "lowercase": shards.lowercase,
+        "tokenizer": shards.tokenizer,
+        "redacted": {count.reason: count.count for count in shards.redacted},
         "tokenizer_fingerprint": shards.tokenizer_fingerprint,
         "num_rejected": shards.num_rejected,
         "rejected_by_reason": {r.reason: r.count for r in shards.rejected_by_reason},

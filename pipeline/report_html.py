@@ -136,7 +136,12 @@ def _numbers(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if data and not quality:
         rows = sum(split["num_examples"] for split in data["splits"].values())
         found.append(("Rows", f"{rows:,}", f"{data['num_rejected']:,} set aside"))
-        found.append(("Labels", f"{len(data['labels']):,}", f"{data['vocabulary_size']:,} tokens"))
+        if data["labels"]:
+            found.append(
+                ("Labels", f"{len(data['labels']):,}", f"{data['vocabulary_size']:,} tokens")
+            )
+        else:
+            found.append(("Vocabulary", f"{data['vocabulary_size']:,}", "tokens"))
     return found
 
 

@@ -102,11 +102,11 @@ def _tell(
     columns = [f"preprocess.leakage.columns: {explain(column)}" for column in leaking]
     unmet = [f"preprocess.schema: {violation.message}" for violation in violations]
     failed = columns if config.leakage.columns == "fail" else []
-    failed += unmet if config.schema.on_violation == "fail" else []
+    if unmet and config.schema.on_violation == "fail":
+        advice = "mend the data, edit the schema, or set preprocess.schema.on_violation: warn"
+        failed = [*failed, *unmet, advice]
     if failed:
-        raise ValueError(
-            "\n".join(failed) + "\nmend the data, or edit the schema, or have it warn only"
-        )
+        raise ValueError("\n".join(failed))
     for message in columns + unmet:
         log.warning(message)
 

@@ -29,7 +29,8 @@ _HASH_KEY = b"tpuline.preprocess.rejects"
 
 @dataclass(frozen=True, kw_only=True)
 class Privacy:
-    """What is replaced by tokens such as `[EMAIL]` in everything that preprocess writes.
+    """What is replaced by tokens such as `[EMAIL]` in everything that preprocess writes of a row:
+    texts, labels, details of rejects. Names of files stay.
 
     Own patterns are RE2 expressions, which cannot backtrack: no look-around, no references back,
     `\\w`, `\\d` and `\\b` know ASCII only. They go last and see what stands between the tokens.

@@ -23,6 +23,12 @@ CHOSEN = frozenset({"dropped_by_function", "duplicate", *DROP_REASONS})
 
 MAX_OPEN = 128  # files
 
+_REMEDIES = {
+    "unknown_label": "correct preprocess.source.label_names or label_map, or mend the rows",
+    "undecodable": "convert the files to UTF-8, as by iconv -f LATIN1 -t UTF-8",
+}
+"""Where many rows have one fault, it is seldom that of the rows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
@@ -100,10 +106,11 @@ def check_share(rejected: Rejected, num_read: int, max_share: float, path: Path)
         for first in [rejected.first[reason]]
     )
     total = num_faults(rejected.counts)
+    most = next(reason for reason, _ in rejected.counts.most_common() if reason not in CHOSEN)
     raise ValueError(
         f"preprocess.max_reject_share: at most {max_share:.2%} of the rows may be rejected; "
-        f"received {total:,} of {num_read:,} ({total / num_read:.2%}): {reasons}; mend them "
-        f"(all are in {path}), or raise the share"
+        f"received {total:,} of {num_read:,} ({total / num_read:.2%}): {reasons}; "
+        f"{_REMEDIES.get(most, 'mend them')} (all are in {path}), or raise the share"
     )
 
 

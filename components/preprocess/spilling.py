@@ -36,6 +36,7 @@ class Spiller:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._redactor = Redactor(work.privacy)
+        self._unseen = Redactor(work.privacy)  # of what is in no shard: not counted
         self._clean = _clean_function()
         names = work.source.label_names
         self._names = None if names is None else configured_labels(names).by_cell()
@@ -76,7 +77,7 @@ class Spiller:
         counts = self._rejected.setdefault(file.split, Counter())
         for rejected in rejects:
             counts[rejected.reason] += 1
-            yield private(rejected, self._redactor, self._work.privacy)
+            yield private(rejected, self._unseen, self._work.privacy)
 
     def _judged(self, file: InputFile, portion: Portion) -> Iterator[Reject]:
         """Spills the sound rows of one file; yields the others in their order."""
@@ -103,12 +104,12 @@ class Spiller:
         """Configured labels stay as they are; others may be anything, free text by mistake too."""
         if not self._redactor.active:
             return row
-        redact, pair, others = self._redactor.redact, row.text_pair, row.others
+        redact, unseen, pair = self._redactor.redact, self._unseen.redact, row.text_pair
         return row._replace(
             text=redact(row.text),
             text_pair=None if pair is None else redact(pair),
-            label=redact(row.label) if self._names is None else row.label,
-            others=others and tuple((name, redact(cell)) for name, cell in others),
+            label=unseen(row.label) if self._names is None else row.label,
+            others=row.others and tuple((name, unseen(cell)) for name, cell in row.others),
         )
 
     def _fault(self, row: Row, cleaned: str, pair: str | None) -> Reject | None:

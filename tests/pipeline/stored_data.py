@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from tpuline.components.contracts import Shard, ShardSet, Split
+from tpuline.components.preprocess.privacy import Privacy
 from tpuline.components.preprocess.statistics.profiling import Profiler
 from tpuline.components.preprocess.statistics.stored import DataFacts, dumps
 from tpuline.components.preprocess.statistics.text_rows import TextRow
@@ -38,11 +39,13 @@ def store_data(
     *,
     vocabulary: tuple[str, ...] = VOCABULARY,
     with_statistics: bool = True,
+    privacy: Privacy = Privacy(),  # noqa: B008  frozen
 ) -> Path:
     """`<root>/preprocess/<key>` with texts, vocabulary, statistics and manifest."""
     shelf = store.Store(root)
     folder = shelf.folder("preprocess", key)
     folder.mkdir(parents=True)
+    config = {"source": SOURCE, "privacy": asdict(privacy)}
     save_vocabulary(vocabulary, folder / "vocabulary.txt")
     shards = ShardSet(
         uri=str(folder), splits=tuple(_split(folder, name, rows) for name, rows in splits.items()),
@@ -62,8 +65,8 @@ def store_data(
     shelf.commit(
         store.Manifest(
             format=store.FORMAT, stage="preprocess", key=key, stage_version=1, created="",
-            seconds=0.0, inputs={}, identity={"config": {"source": SOURCE}}, versions={},
-            machine={}, warnings=(), files=store.describe(folder),
+            seconds=0.0, inputs={}, identity={"config": config}, versions={}, machine={},
+            warnings=(), files=store.describe(folder),
             output=asdict(shards) | {"uri": "."},
         )
     )  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tpuline.components.preprocess.privacy import Privacy
 from tpuline.pipeline import cli
 from tpuline.pipeline.compare import DataComparison, compare_data, dumps, lines
 
@@ -111,6 +112,17 @@ def test_plain_text_has_a_text_a_line(usual: Path, tmp_path: Path) -> None:
     file.write_text("\n".join(text for text, _ in USUAL) + "\n")
     comparison = compare_data(usual, file).pairs["train / all"]
     assert comparison.rows_b == len(USUAL) and not comparison.shifted
+
+
+def test_texts_of_a_file_are_redacted_as_the_data_was(tmp_path: Path) -> None:
+    privacy = Privacy(redact=("email",))
+    data = store_data(tmp_path, "aaaa", {"train": USUAL}, privacy=privacy)
+    file = tmp_path / "new.csv"
+    rows = ["message,intent", *["the parcel is late,jo.doe@example.org"] * 30]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    comparison = compare_data(data, file)
+    assert comparison.notes == (f"{file}: redacted as A was",)
+    assert comparison.pairs["train / all"].new_labels == ("[EMAIL]",)
 
 
 def test_table_and_json_tell_the_same(usual: Path, tmp_path: Path) -> None:

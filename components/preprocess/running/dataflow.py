@@ -29,6 +29,8 @@ def run(build: Callable[[Any], None], running: Running, *, log: Log, name: str) 
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    _check_credentials()
+    log.info(f"submitting a Dataflow job to {running.dataflow.project}, {running.dataflow.region}")
     with tempfile.TemporaryDirectory(prefix="tpuline-worker-") as folder:
         worker_files = write_worker_files(Path(folder))
         flags = dataflow_flags(running, job_name(name, uuid.uuid4().hex[:8]), worker_files)
@@ -92,6 +94,20 @@ def job_link(config: Dataflow, job_id: str) -> str:
     """Where the job is seen in a browser."""
     place = f"https://console.cloud.google.com/dataflow/jobs/{config.region}/{job_id}"
     return f"{place}?project={config.project}"
+
+
+def _check_credentials() -> None:
+    """Beam itself would try again and again, for a quarter of an hour, without a word."""
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        google.auth.default()
+    except DefaultCredentialsError as error:
+        raise RuntimeError(
+            "the Dataflow job could not be submitted: there are no credentials of Google Cloud; "
+            "log in: gcloud auth application-default login"
+        ) from error
 
 
 def _submit(pipeline: Any, config: Dataflow) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ...contracts import ShardSet, Split
 from ...example_spec import LABEL, TEXT, TEXT_PAIR
 from ..labels import configured_labels
+from ..privacy import Redactor
 from ..reading import sources
 from ..reading.rows import Row
 from ..reading.source import Source
@@ -89,6 +90,13 @@ def file_rows(path: str, like: Mapping[str, Any], shards: ShardSet) -> Iterator[
         for row in sources.read(source, file):
             if isinstance(row, Row):
                 yield TextRow(row.text, row.text_pair, _label_name(row.label, ids, shards))
+
+
+def redacted(row: TextRow, redactor: Redactor) -> TextRow:
+    """Without the personal data that `redactor` knows."""
+    if not redactor.active:
+        return row
+    return TextRow(*(None if cell is None else redactor.redact(cell) for cell in row))
 
 
 def _label_name(cell: str, ids: Mapping[str, int], shards: ShardSet) -> str | None:

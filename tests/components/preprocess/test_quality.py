@@ -145,6 +145,7 @@ def test_labels_and_other_columns_are_redacted(tmp_path: Path) -> None:
     privacy = Privacy(redact=("email",))
     shards = preprocess(tmp_path, tmp_path / "out", config(privacy=privacy))
     assert shards.label_names == ("[EMAIL]", "ann")
+    assert shards.redacted == ()  # of the texts, which have none
     assert b"jo.doe" not in b"".join(contents(tmp_path / "out").values())
 
     write_csv(tmp_path / "train.csv", [(text, people[0]) for text, _ in numbered_rows(90)])

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import google.auth
+import google.auth.exceptions
 import pytest
 
 from tests.components.preprocess.running import toy_pipeline
@@ -162,6 +164,15 @@ def test_libraries_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
     with pytest.raises(ValueError, match=r"received none; pip install 'tpuline\[gcp\]'"):
         running.check(cloud("gs://bucket"))
+
+
+def test_without_credentials_nothing_is_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise google.auth.exceptions.DefaultCredentialsError("none")
+
+    monkeypatch.setattr(google.auth, "default", none)
+    with pytest.raises(RuntimeError, match="no credentials of Google Cloud; log in: gcloud"):
+        submit(cloud("gs://bucket"))
 
 
 def test_submission_that_fails_says_where_to_look(
