@@ -15,7 +15,7 @@ run: $(READY) ## the embedded sample from raw text to a judged SavedModel (runs/
 	$(BIN)/tpuline run configs/demo.yaml
 
 test: lint ## format, lint, types and the default tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The folders map to tpuline.*, which mypy only sees when they stand under such a folder.
 lint: $(READY) ## format, lint and types only
