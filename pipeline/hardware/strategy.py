@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import HardwareConfig
+from .devices import TPU_VARIABLES, tpu_evidence
 
 if TYPE_CHECKING:
     from ...components.stage import Lane
 
-# Not TPU_ACCELERATOR_TYPE: it is also set to compile for a TPU on a machine without one.
-_TPU_VARIABLES = ("TPU_NAME", "TPU_WORKER_ID", "COLAB_TPU_ADDR")
-_GOOGLE_PCI_VENDOR = "0x1ae0"
 _LANES: dict[HardwareConfig, ConfiguredLane] = {}
 
 
@@ -80,31 +78,13 @@ def _start(config: HardwareConfig) -> ConfiguredLane:
     return _cpus(config)
 
 
-def tpu_evidence(environ: os._Environ[str] | dict[str, str], root: Path) -> str | None:
-    """What says that this machine has a TPU, or None: variables, then device files below `root`.
-
-    A bare /dev/vfio proves nothing, since any device may be handed through it: the PCI vendor must
-    be Google.
-    """
-    for name in _TPU_VARIABLES:
-        if environ.get(name):
-            return name
-    if accelerators := sorted(root.glob("dev/accel[0-9]*")):
-        return str(accelerators[0])
-    if any(root.glob("dev/vfio/[0-9]*")):
-        for vendor in root.glob("sys/bus/pci/devices/*/vendor"):
-            if vendor.read_text().strip() == _GOOGLE_PCI_VENDOR:
-                return f"/dev/vfio and {vendor.parent.name}"
-    return None
-
-
 def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
     import tensorflow as tf
 
     if evidence is None:
         raise ValueError(
             "hardware.strategy: tpu needs a TPU; received a machine without: none of the "
-            f"variables {', '.join(_TPU_VARIABLES)}, no /dev/accel*, no Google device behind "
+            f"variables {', '.join(TPU_VARIABLES)}, no /dev/accel*, no TPU behind "
             "/dev/vfio; set hardware.tpu_address, or use auto or cpu"
         )
     precision = resolve_precision(config.precision, strategy="tpu")
@@ -116,8 +96,7 @@ def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
     except (tf.errors.OpError, ValueError) as error:
         raise ValueError(
             f"hardware.strategy: a TPU that can be started is needed; received one by {evidence} "
-            f"that answered: {error}; check that tensorflow-tpu is installed and that no other "
-            "process holds the TPU, or use cpu"
+            f"that answered: {error}; `tpuline doctor` looks for the reason"
         ) from error
     num_replicas = distribution.num_replicas_in_sync
     if config.replicas not in (None, num_replicas):

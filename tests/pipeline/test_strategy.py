@@ -13,11 +13,8 @@ import pytest
 import tensorflow as tf
 
 from tpuline.pipeline.hardware.config import HardwareConfig
-from tpuline.pipeline.hardware.strategy import (
-    ConfiguredHardware,
-    resolve_precision,
-    tpu_evidence,
-)
+from tpuline.pipeline.hardware.devices import TPU_VARIABLES, tpu_evidence
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware, resolve_precision
 
 
 def start(**fields: Any) -> Any:
@@ -76,7 +73,7 @@ def test_tpu_that_is_not_there_says_where_it_was_looked_for(
 ) -> None:
     if tpu_evidence({}, Path("/")):
         pytest.skip("this machine has TPU device files")
-    for name in ("TPU_NAME", "TPU_WORKER_ID", "COLAB_TPU_ADDR"):
+    for name in TPU_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match=r"TPU_NAME.*/dev/accel.*/dev/vfio"):
         start(strategy="tpu")
@@ -92,33 +89,9 @@ def test_mirrored_without_a_gpu_points_to_cpu_replicas() -> None:
 def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     if tf.config.list_physical_devices("GPU") or tpu_evidence({}, Path("/")):
         pytest.skip("this machine has an accelerator")
-    for name in ("TPU_NAME", "TPU_WORKER_ID", "COLAB_TPU_ADDR"):
+    for name in TPU_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert start().strategy_name == "cpu"
-
-
-def device(root: Path, name: str, vendor: str | None = None) -> None:
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    (root / name).touch()
-    if vendor is not None:
-        slot = root / "sys/bus/pci/devices/0000:00:05.0"
-        slot.mkdir(parents=True)
-        (slot / "vendor").write_text(vendor + "\n")
-
-
-def test_tpu_is_known_by_variables_and_device_files(tmp_path: Path) -> None:
-    assert tpu_evidence({"TPU_NAME": ""}, tmp_path) is None
-    assert tpu_evidence({"TPU_NAME": "local"}, tmp_path) == "TPU_NAME"
-    device(tmp_path, "dev/accel0")
-    assert str(tpu_evidence({}, tmp_path)).endswith("dev/accel0")
-
-
-@pytest.mark.parametrize(("vendor", "found"), [("0x1ae0", True), ("0x10de", False)])
-def test_device_behind_vfio_is_a_tpu_only_if_google_made_it(
-    tmp_path: Path, vendor: str, found: bool
-) -> None:
-    device(tmp_path, "dev/vfio/0", vendor)
-    assert bool(tpu_evidence({}, tmp_path)) is found
 
 
 @pytest.mark.parametrize(
