@@ -1,4 +1,4 @@
-"""tpuline run | check | plan | show | compare-data. Parses first, imports what is needed after."""
+"""tpuline run | check | plan | show | doctor | ...: parses first, imports what is needed after."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def parser() -> argparse.ArgumentParser:
         "worker-files", help="write what Dataflow workers need: wheel, requirements, Dockerfile"
     )
     worker.add_argument("folder", metavar="DIR", help="where to write; made when it is not there")
+    doctor = commands.add_parser(
+        "doctor", help="say what this machine is, what is installed, and what is wrong with it"
+    )
+    doctor.add_argument(
+        "config", metavar="CONFIG", nargs="?", help="also look for what this config needs"
+    )
     for command in (run, check, plan):
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
         command.add_argument(
@@ -68,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "b", metavar="B", help="the same, or a file of texts, e.g. a log of requests"
     )
-    compare.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    for command in (compare, doctor):
+        command.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return top
 
 
@@ -79,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     command = {
         "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare,
-        "worker-files": _worker_files,
+        "worker-files": _worker_files, "doctor": _doctor,
     }[args.command]  # fmt: skip
     try:
         code = command(args)
@@ -166,6 +173,22 @@ def _worker_files(args: argparse.Namespace) -> int:
     for path in api.write_worker_files(args.folder):
         print(path)
     return DONE
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    import json
+
+    from . import config
+    from .hardware import doctor
+
+    wanted = config.load(args.config) if args.config else None
+    diagnosis = doctor.examine(doctor.World(), wanted, config_path=args.config or "")
+    if args.json:
+        print(json.dumps(doctor.as_dict(diagnosis), indent=2, ensure_ascii=False))
+    else:
+        for line in doctor.lines(diagnosis):
+            print(line)
+    return DONE if diagnosis.ok else FAILED
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
 def speed_facts() -> dict[str, str]:
     """What a measured latency holds for: on another machine it must be measured again."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "tensorflow": versions()["tensorflow"],
     }
@@ -46,16 +46,17 @@ def describe() -> dict[str, str]:
     import psutil
 
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
 
 
-def _processor() -> str:
+def processor(root: Path = Path("/")) -> str:
+    """The processor's name."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        for line in (root / "proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:

@@ -18,6 +18,7 @@ FLAGS = {
     "show": {"path", "--examples"},
     "compare-data": {"a", "b", "--json"},
     "worker-files": {"folder"},
+    "doctor": {"config", "--json"},
 }
 
 
@@ -56,7 +57,7 @@ def test_missing_config_exits_with_2_and_names_what_is_near(
 
 def test_show_of_no_run_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", str(tmp_path)]) == 2
-    assert "RUN" in capsys.readouterr().err
+    assert "PATH" in capsys.readouterr().err
 
 
 def test_worker_files_are_written_and_named(

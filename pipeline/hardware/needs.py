@@ -1,0 +1,148 @@
+"""RunConfig -> what it asks of a machine, and what of that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .findings import Facts, Finding
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
+
+_GIB = 2**30
+# Rules of thumb, so that what they find is a warning only.
+_PACKED = 4  # bytes of text in one of a compressed file
+_COPIES = 3  # of the texts, on disk at a time: between the passes, as shards, while being cut
+_LIBRARIES_BYTES = 3 * _GIB  # memory of one process with TensorFlow, Keras and a small model
+_WORKER_BYTES = 1 * _GIB  # memory of one more that makes shards
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a run of this config takes. Estimates in bytes."""
+
+    path: str  # of the config, as the user wrote it
+    strategy: str
+    has_tpu_address: bool
+    bucket: str | None  # a value of the config that only the extra `gcp` can reach
+    num_workers: int  # processes that make shards on this machine
+    disk_bytes: int
+
+    @property
+    def uses_tpu(self) -> bool:
+        """Whether a TPU of this machine would be taken."""
+        return self.strategy in ("auto", "tpu") and not self.has_tpu_address
+
+
+def needs_of(config: RunConfig, path: str) -> Needs:
+    """Looks at the sizes of local sources; what is not there counts nothing (`check` says so)."""
+    preprocess = config.sections["preprocess"]
+    return Needs(
+        path=path,
+        strategy=config.hardware.strategy,
+        has_tpu_address=config.hardware.tpu_address is not None,
+        bucket=_bucket(config),
+        num_workers=preprocess.num_workers if preprocess.runner == "processes" else 0,
+        disk_bytes=_COPIES * _text_bytes(preprocess.source, config.data_dir) + _GIB,
+    )
+
+
+def of_config(facts: Facts, needs: Needs) -> Iterator[Finding]:
+    """What the machine lacks for this config."""
+    yield from _devices(facts, needs)
+    if needs.bucket is not None and "google-cloud-storage" not in facts.packages.versions:
+        yield Finding(
+            name="extra-missing",
+            severity="error",
+            seen=f"{needs.bucket} needs the extra gcp, which is not installed",
+            mend=facts.remedies.install_with_needs("apache-beam[gcp]>=2.77"),
+        )
+    yield from _sizes(facts, needs)
+
+
+def _devices(facts: Facts, needs: Needs) -> Iterator[Finding]:
+    on_any = facts.remedies.shell(f"tpuline run {needs.path} --set hardware.strategy=auto")
+    if needs.strategy == "tpu" and needs.uses_tpu and facts.tpu is None:
+        yield Finding(
+            name="no-tpu",
+            severity="error",
+            seen=f"{needs.path} asks for a TPU; none here",
+            mend=facts.remedies.another_runtime() or on_any,
+        )
+    if needs.strategy == "mirrored" and not facts.gpus:
+        yield Finding(
+            name="no-gpu",
+            severity="error",
+            seen=f"{needs.path} asks for GPUs; none here",
+            mend=on_any,
+        )
+
+
+def _sizes(facts: Facts, needs: Needs) -> Iterator[Finding]:
+    if facts.free_bytes < needs.disk_bytes:
+        yield Finding(
+            name="little-disk",
+            severity="warning",
+            seen=f"{_gib(facts.free_bytes)} free on this disk; the data of {needs.path} takes some "
+            f"{_gib(needs.disk_bytes)} for a while",
+            mend=facts.remedies.shell(f"tpuline run {needs.path} --root /A/LARGER/DISK/runs"),
+        )
+    if facts.memory_bytes is None:
+        return
+    spare = facts.memory_bytes - _LIBRARIES_BYTES
+    if spare < 0:
+        yield Finding(
+            name="little-memory",
+            severity="warning",
+            seen=f"{_gib(facts.memory_bytes)} of memory; TensorFlow, Keras and a small model take "
+            f"some {_gib(_LIBRARIES_BYTES)}",
+            mend=facts.remedies.shell(
+                "sudo sh -c 'fallocate -l 4G /swapfile && chmod 600 /swapfile && "
+                "mkswap /swapfile && swapon /swapfile'"
+            ),
+        )
+    elif spare < needs.num_workers * _WORKER_BYTES:
+        fitting = max(1, spare // _WORKER_BYTES)
+        yield Finding(
+            name="little-memory",
+            severity="warning",
+            seen=f"{_gib(facts.memory_bytes)} of memory; {needs.num_workers} workers take some "
+            f"{_gib(_LIBRARIES_BYTES + needs.num_workers * _WORKER_BYTES)}",
+            mend=facts.remedies.shell(
+                f"tpuline run {needs.path} --set preprocess.num_workers={fitting}"
+            ),
+        )
+
+
+def _bucket(config: RunConfig) -> str | None:
+    from ...components.preprocess.reading.source import BIGQUERY, SPLITS
+
+    preprocess = config.sections["preprocess"]
+    places = [place for split in SPLITS for place in preprocess.source.places(split)]
+    for value in (config.data_dir, *places):
+        if value.startswith(("gs://", BIGQUERY)):
+            return value
+    return "preprocess.runner: dataflow" if preprocess.runner == "dataflow" else None
+
+
+def _text_bytes(source: Any, data_dir: str) -> int:
+    """Of the sources on this machine, unpacked."""
+    from ...components.preprocess.reading.places import list_files, local_places
+    from ...components.preprocess.reading.source import SPLITS
+
+    total = 0
+    for split in SPLITS:
+        if local_places(source, split, data_dir) != source.places(split):
+            continue
+        try:
+            files = list_files(source, split, data_dir)
+        except (ValueError, OSError):
+            continue
+        total += sum(f.size_bytes * (_PACKED if f.compressed else 1) for f in files)
+    return total
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / _GIB:.1f} GiB"

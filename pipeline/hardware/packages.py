@@ -1,0 +1,87 @@
+"""Which TensorFlow is installed, read from the metadata of its packages without importing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from typing import Literal
+
+# What fits together. TensorFlow has had no build for TPUs since 2.20; that one aborts at import
+# with a libtpu outside the range: "ConfigureDistributedTpuOp_DoWork not available in this library".
+TPU_LANE = {"tensorflow-tpu": "2.20.0", "libtpu": "0.0.31", "tensorflow-text": "2.20.1"}
+OLDEST_LIBTPU, NEWEST_LIBTPU = (0, 0, 14), (0, 0, 31)
+TENSORFLOW_MINOR = (2, 20)
+
+CPU_BUILDS = ("tensorflow", "tensorflow-cpu")
+_BUILDS = ("tensorflow-tpu", *CPU_BUILDS)  # each fills the same folder
+_NAMES = (
+    *_BUILDS,
+    "libtpu",
+    "tensorflow-text",
+    "keras",
+    "keras-hub",
+    "jax",
+    "google-cloud-storage",
+    "pip",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packages:
+    """What is installed of all that matters here."""
+
+    versions: dict[str, str]  # by distribution; nothing for what is not installed
+    foreign: tuple[str, ...]  # libraries of tensorflow-tpu that are not as it brought them
+
+    @property
+    def lane(self) -> Literal["tpu", "cpu", "cpu and gpu", "none"]:
+        """What the TensorFlow that Python imports can compute on."""
+        if "tensorflow-tpu" in self.versions and not self.foreign:
+            return "tpu"
+        if "tensorflow" in self.versions:
+            return "cpu and gpu"
+        return "cpu" if "tensorflow-cpu" in self.versions else "none"
+
+    @property
+    def tensorflow(self) -> str | None:
+        """The version of TensorFlow, whichever build."""
+        return next((self.versions[name] for name in _BUILDS if name in self.versions), None)
+
+
+def installed(path: Sequence[str]) -> Packages:
+    """Looks through the folders of `path`, the first one first, as an import does."""
+    found = {name: _find(name, path) for name in _NAMES}
+    tpu_build = found["tensorflow-tpu"]
+    return Packages(
+        versions={name: package.version for name, package in found.items() if package is not None},
+        foreign=_foreign(tpu_build) if tpu_build is not None else (),
+    )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers: (0, 0, 32, 1) of 0.0.32.1, (2, 21, 0) of 2.21.0-rc1."""
+    leading = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in leading.group().split(".")) if leading else ()
+
+
+def _find(name: str, path: Sequence[str]) -> Distribution | None:
+    return next(iter(Distribution.discover(name=name, path=list(path))), None)
+
+
+def _foreign(package: Distribution) -> tuple[str, ...]:
+    """Libraries of `package` that are gone, or of another size than when it was installed.
+
+    The builds for CPUs and for TPUs write to the same files, and the last to come wins: what pip
+    noted down tells whose they are.
+    """
+    wrong = []
+    for line in (package.read_text("RECORD") or "").splitlines():
+        name, _, rest = line.partition(",")
+        size = rest.rpartition(",")[2]
+        if ".so" in name.rpartition("/")[2] and size.isdecimal():
+            file = package.locate_file(name)
+            if not file.is_file() or file.stat().st_size != int(size):  # type: ignore[attr-defined]
+                wrong.append(name)
+    return tuple(wrong)
