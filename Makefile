@@ -5,8 +5,12 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
     | grep '^/')))
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TPU_VENV  ?= .venv-tpu
+TPU_READY := $(TPU_VENV)/.ready
+# What `tpuline doctor` knows to load with the last TensorFlow for TPUs.
+LIBTPU := 0.0.31
 
-.PHONY: run test lint lock clean help
+.PHONY: run test lint lock lock-tpu tpu-env test-tpu-lane clean help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -33,10 +37,41 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-lock: ## renew requirements.lock (needs uv)
-	uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
-	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	    --output-file requirements.lock --upgrade
+tpu-env: $(TPU_READY) ## .venv-tpu: TensorFlow for TPUs, on a TPU VM or anywhere
 
-clean: ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+# Nothing may be resolved: tensorflow-text asks for `tensorflow`, which fills the folder of
+# tensorflow-tpu.
+$(TPU_READY): requirements-tpu.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 found; set one: make tpu-env PYTHON=/path/to/python3" >&2; exit 2; }
+	@echo "Setting up $(TPU_VENV) with $(PYTHON): about 3 GB, a few minutes, once."
+	test -x $(TPU_VENV)/bin/pip || $(PYTHON) -m venv --clear $(TPU_VENV)
+	$(TPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --requirement requirements-tpu.lock --editable .
+	@touch $@
+
+# The variables keep libtpu from asking for a TPU over the network.
+test-tpu-lane: $(TPU_READY) ## the default tests under TensorFlow for TPUs; needs no TPU
+	grep -v '^tensorflow==' requirements.lock > $(TPU_VENV)/tests.lock
+	$(TPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --requirement $(TPU_VENV)/tests.lock
+	TPU_SKIP_MDS_QUERY=1 TPU_WORKER_HOSTNAMES=localhost TPU_ACCELERATOR_TYPE=v5litepod-8 \
+	    $(TPU_VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+COMPILE := uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-header \
+    --no-annotate --no-emit-index-url --no-emit-find-links
+
+lock: ## renew requirements.lock and requirements-tpu.lock (needs uv)
+	$(COMPILE) --extra dev --output-file requirements.lock --upgrade
+	$(MAKE) lock-tpu
+
+# The same pins, less what only tests and notebook servers need: a cell must not replace the kernel
+# that runs it.
+lock-tpu: ## renew requirements-tpu.lock from requirements.lock (needs uv)
+	$(COMPILE) --extra gcp --constraints requirements.lock --output-file requirements-tpu.lock.new
+	{ echo '# Only with --no-deps: pip install --no-deps -r requirements-tpu.lock'; \
+	    echo 'libtpu==$(LIBTPU)'; sed 's/^tensorflow==/tensorflow-tpu==/' requirements-tpu.lock.new; \
+	    } > requirements-tpu.lock
+	rm requirements-tpu.lock.new
+
+clean: ## remove the environments and caches; runs/ stays
+	rm -rf $(VENV) $(TPU_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
