@@ -19,17 +19,25 @@ LIBRARIES = (
     "numpy",
     "pyarrow",
 )
+_OTHER_BUILDS = ("tensorflow-tpu", "tensorflow-cpu")
 
 
 def versions() -> dict[str, str]:
     """Installed versions by distribution, Python first."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
+        found[name] = _version(name) or "not installed"
+    for build in _OTHER_BUILDS:
+        if found["tensorflow"] == "not installed" and _version(build) is not None:
+            found["tensorflow"] = f"{_version(build)} ({build})"
     return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def speed_facts() -> dict[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution
+from pathlib import Path
 from typing import Literal
 
 # What fits together. TensorFlow has had no build for TPUs since 2.20; that one aborts at import
@@ -53,6 +54,10 @@ class Packages:
 def installed(path: Sequence[str]) -> Packages:
     """Looks through the folders of `path`, the first one first, as an import does."""
     found = {name: _find(name, path) for name in _NAMES}
+    for name in CPU_BUILDS:  # a package of that name may be empty, there for what asks for it
+        build = found[name]
+        if build is not None and next(_libraries(build), None) is None:
+            found[name] = None
     tpu_build = found["tensorflow-tpu"]
     return Packages(
         versions={name: package.version for name, package in found.items() if package is not None},
@@ -76,12 +81,18 @@ def _foreign(package: Distribution) -> tuple[str, ...]:
     The builds for CPUs and for TPUs write to the same files, and the last to come wins: what pip
     noted down tells whose they are.
     """
-    wrong = []
+    found = (
+        (name, Path(str(package.locate_file(name))), size) for name, size in _libraries(package)
+    )
+    return tuple(
+        name for name, file, size in found if not file.is_file() or file.stat().st_size != size
+    )
+
+
+def _libraries(package: Distribution) -> Iterator[tuple[str, int]]:
+    """The shared libraries of a package, with the sizes that they had in its wheel."""
     for line in (package.read_text("RECORD") or "").splitlines():
         name, _, rest = line.partition(",")
         size = rest.rpartition(",")[2]
         if ".so" in name.rpartition("/")[2] and size.isdecimal():
-            file = package.locate_file(name)
-            if not file.is_file() or file.stat().st_size != int(size):  # type: ignore[attr-defined]
-                wrong.append(name)
-    return tuple(wrong)
+            yield name, int(size)

@@ -47,6 +47,17 @@ def test_library_that_was_removed_is_foreign(tmp_path: Path) -> None:
     assert (packages.lane, packages.foreign) == ("none", (LIBRARY,))
 
 
+def test_package_named_tensorflow_without_libraries_is_no_build(tmp_path: Path) -> None:
+    """As Dataflow's workers have one, for tensorflow-text to find."""
+    machine = machines.laptop(tmp_path)
+    machine.install({"tensorflow-tpu": "2.20.0"})
+    info = machine.site / "tensorflow-2.20.0+tpu.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: tensorflow\nVersion: 2.20.0+tpu\n")
+    packages = installed([str(machine.site)])
+    assert packages.versions == {"tensorflow-tpu": "2.20.0"}
+
+
 def test_first_folder_of_the_path_wins(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
