@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+Parser = argparse.ArgumentParser
+
 DONE, FAILED, BAD_USAGE, REFUSED = 0, 1, 2, 3
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the gates said no, "
@@ -14,7 +16,7 @@ EXIT_CODES = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The whole command line. Knobs belong into the config, not here."""
     top = argparse.ArgumentParser(
         prog="tpuline",
@@ -37,7 +39,16 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "config", metavar="CONFIG", nargs="?", help="also look for what this config needs"
     )
-    for command in (run, check, plan):
+    _add_config((run, check, plan), kept=(run, plan))
+    _add_data(show, compare)
+    for command in (compare, doctor):
+        command.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    return top
+
+
+def _add_config(commands: Sequence[Parser], *, kept: Sequence[Parser]) -> None:
+    """What commands on a config take; `kept` are those whose artifacts lie somewhere."""
+    for command in commands:
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
         command.add_argument(
             "--set",
@@ -47,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
             dest="overrides",
             help="change one value of the config (YAML); may be repeated",
         )
-    for command in (run, plan):
+    for command in kept:
         command.add_argument(
             "--root",
             metavar="DIR",
@@ -55,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
             help="where artifacts are kept: a folder, or gs://bucket/folder (default: runs)",
         )
         command.add_argument("--until", metavar="STAGE", help="stop after this stage")
+
+
+def _add_data(show: Parser, compare: Parser) -> None:
+    """What commands on stored data take."""
     show.add_argument(
         "path",
         metavar="PATH",
@@ -74,9 +89,6 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "b", metavar="B", help="the same, or a file of texts, e.g. a log of requests"
     )
-    for command in (compare, doctor):
-        command.add_argument("--json", action="store_true", help="print JSON instead of lines")
-    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -103,6 +103,11 @@ def _tpu(facts: Facts, tpu: Tpu) -> Iterator[Finding]:
             seen=f"no permission to open {', '.join(facts.closed_files)}",
             mend=facts.remedies.shell(f"sudo chmod a+rw {' '.join(facts.closed_files)}"),
         )
+    yield from _taken(facts)
+
+
+def _taken(facts: Facts) -> Iterator[Finding]:
+    """Only one process can have a TPU."""
     for holder in facts.holders:
         yield Finding(
             name="tpu-held",

@@ -59,7 +59,8 @@ def of_config(facts: Facts, needs: Needs) -> Iterator[Finding]:
             seen=f"{needs.bucket} needs the extra gcp, which is not installed",
             mend=facts.remedies.install_with_needs("apache-beam[gcp]>=2.77"),
         )
-    yield from _sizes(facts, needs)
+    yield from _disk(facts, needs)
+    yield from _memory(facts, needs)
 
 
 def _devices(facts: Facts, needs: Needs) -> Iterator[Finding]:
@@ -80,7 +81,7 @@ def _devices(facts: Facts, needs: Needs) -> Iterator[Finding]:
         )
 
 
-def _sizes(facts: Facts, needs: Needs) -> Iterator[Finding]:
+def _disk(facts: Facts, needs: Needs) -> Iterator[Finding]:
     if facts.free_bytes < needs.disk_bytes:
         yield Finding(
             name="little-disk",
@@ -89,6 +90,9 @@ def _sizes(facts: Facts, needs: Needs) -> Iterator[Finding]:
             f"{_gib(needs.disk_bytes)} for a while",
             mend=facts.remedies.shell(f"tpuline run {needs.path} --root /A/LARGER/DISK/runs"),
         )
+
+
+def _memory(facts: Facts, needs: Needs) -> Iterator[Finding]:
     if facts.memory_bytes is None:
         return
     spare = facts.memory_bytes - _LIBRARIES_BYTES
