@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import BinaryIO, NamedTuple
 
 from ... import files
@@ -20,6 +21,7 @@ from ..facts import SpillFile
 from .splits import KEY_BITS, KeyRange, range_of
 
 KEY_BYTES = KEY_BITS // 8
+BUFFER_BYTES = 1 << 16  # of one file that is open: a few dozen rows
 
 _LENGTH = struct.Struct("<I")
 _ODD = "surrogateescape"  # names of files may be no UTF-8
@@ -39,6 +41,15 @@ class SpilledRow(NamedTuple):
     row: int
 
 
+@dataclass(slots=True, kw_only=True)
+class _Bucket:
+    """What was written of one split and range of keys."""
+
+    file: BinaryIO
+    num_rows: int = 0
+    num_bytes: int = 0
+
+
 class SpillWriter:
     """Files for the rows of one bundle, one for each split and range of keys met.
 
@@ -50,26 +61,28 @@ class SpillWriter:
         self._num_buckets = num_buckets
         self._name = uuid.uuid4().hex
         self._appearing = ExitStack()
-        self._files: dict[tuple[str, int], BinaryIO] = {}
-        self._num_rows: Counter[tuple[str, int]] = Counter()
-        self._num_bytes: Counter[tuple[str, int]] = Counter()
+        self._buckets: dict[tuple[str, int], _Bucket] = {}
 
     def add(self, split: str, key: bytes, row: SpilledRow) -> None:
         """Appends one row."""
         place = split, range_of(key, self._num_buckets)
-        file = self._files.get(place)
-        if file is None:
-            file = self._files[place] = self._open(self._path(*place))
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            bucket = self._buckets[place] = _Bucket(file=self._open(self._path(*place)))
+        label, text, pair, cleaned, cleaned_pair, name, number = row
         # A cleaned text is stored only where it differs.
-        cleaned = None if row.cleaned == row.text else row.cleaned
-        cleaned_pair = None if row.cleaned_pair == row.text_pair else row.cleaned_pair
-        strings = (row.label, row.text, row.text_pair, cleaned, cleaned_pair)
-        content = "\0".join([_NONE if one is None else one for one in strings]).encode()
-        record = b"%b%b\0%b" % (key, content, f"{row.file}\0{row.row}".encode(errors=_ODD))
-        file.write(_LENGTH.pack(len(record)))
-        file.write(record)
-        self._num_rows[place] += 1
-        self._num_bytes[place] += len(content)
+        strings = (
+            label,
+            text,
+            _NONE if pair is None else pair,
+            _NONE if cleaned == text else cleaned,
+            _NONE if cleaned_pair is None or cleaned_pair == pair else cleaned_pair,
+        )
+        content = "\0".join(strings).encode()
+        record = b"%b%b\0%b" % (key, content, f"{name}\0{number}".encode(errors=_ODD))
+        bucket.file.write(_LENGTH.pack(len(record)) + record)
+        bucket.num_rows += 1
+        bucket.num_bytes += len(content)
 
     def close(self) -> tuple[SpillFile, ...]:
         """Everything is in its place after it."""
@@ -77,17 +90,17 @@ class SpillWriter:
         return tuple(
             SpillFile(
                 split=split,
-                keys=KeyRange(index=bucket, count=self._num_buckets),
-                path=self._path(split, bucket),
-                num_rows=self._num_rows[split, bucket],
-                num_bytes=self._num_bytes[split, bucket],
+                keys=KeyRange(index=index, count=self._num_buckets),
+                path=self._path(split, index),
+                num_rows=bucket.num_rows,
+                num_bytes=bucket.num_bytes,
             )
-            for split, bucket in sorted(self._files)
+            for (split, index), bucket in sorted(self._buckets.items(), key=itemgetter(0))
         )
 
     def _open(self, path: str) -> BinaryIO:
         draft = self._appearing.enter_context(files.appearing(path))
-        return self._appearing.enter_context(draft.open("xb"))
+        return self._appearing.enter_context(draft.open("xb", buffering=BUFFER_BYTES))
 
     def _path(self, split: str, bucket: int) -> str:
         return files.join(self._folder, f"{split}-{bucket:03d}-{self._name}.bin")
