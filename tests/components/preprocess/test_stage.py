@@ -68,7 +68,7 @@ def test_identity_knows_the_order_of_own_patterns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("train.jsonl", "write to alice@example.org\n"),
+        ("train.jsonl", '{"write to alice@example.org": 1}\n'),
         ("train.csv", "write to alice@example.org,pos\n1,2\n"),
     ],
 )

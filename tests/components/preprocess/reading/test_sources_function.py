@@ -102,7 +102,7 @@ def test_function_that_fails_costs_its_row_only(tmp_path: Path) -> None:
             "function_failed",
         ]
         first, second, third = (row[3] for row in rejects)
-        assert first.startswith("KeyError: ") and len(first) == 200
+        assert first.startswith(r"KeyError: 'no \ud800 such thing")
         assert (second, third) == (
             "there is no column 'label'",
             "TypeError: must give a dict, a list of dicts or None; received str",

@@ -55,6 +55,7 @@ def write(folder: Path, kind: TokenizerType) -> tuple[ShardFacts, TextTokenizer,
     )
     work = ShardWork(
         label_ids={"": 0},
+        num_shards=1,
         num_labels=0,
         sequence_length=LENGTH,
         has_text_pair=False,
