@@ -94,9 +94,12 @@ def file_rows(path: str, like: Mapping[str, Any], shards: ShardSet) -> Iterator[
 
 def redacted(row: TextRow, redactor: Redactor) -> TextRow:
     """Without the personal data that `redactor` knows."""
-    if not redactor.active:
-        return row
-    return TextRow(*(None if cell is None else redactor.redact(cell) for cell in row))
+    redact = redactor.redact
+    return TextRow(
+        text=redact(row.text),
+        text_pair=None if row.text_pair is None else redact(row.text_pair),
+        label=None if row.label is None else redact(row.label),
+    )
 
 
 def _label_name(cell: str, ids: Mapping[str, int], shards: ShardSet) -> str | None:
