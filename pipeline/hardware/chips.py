@@ -25,8 +25,8 @@ _JAX = "https://github.com/jax-ml/jax"
 class Chip:
     """One generation of TPU, all figures for one chip; None where none is published.
 
-    `usable_hbm_bytes` is what the compiler grants a program on one replica: the second number of
-    its message "Ran out of memory in memory space hbm. Used 17.14G of 15.75G hbm".
+    `usable_hbm_bytes` is what the compiler of libtpu 0.0.52 grants a program on one replica: "the
+    total memory required ... exceeds available HBM (15.75G)".
     """
 
     name: str  # as in v5e-8; also what the compiler calls the platform
@@ -44,13 +44,9 @@ class Chip:
     price_region: str | None
     mean_power_w: float | None  # measured under production load
     runs_tensorflow: bool = True
+    chip_config: str = "default"  # for the compiler, which else makes two replicas of a v4
     shapes: tuple[str, ...]  # of slices, smallest first
     sources: tuple[str, ...]
-
-    @property
-    def whole_host_shape(self) -> str:
-        """The smallest shape that the compiler knows without being told how hosts are cut up."""
-        return next(shape for shape in self.shapes if _num_chips(shape) >= 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +58,7 @@ class Slice:
 
     @property
     def num_chips(self) -> int:
-        return _num_chips(self.shape)
+        return prod(int(side) for side in self.shape.split("x"))
 
     @property
     def num_replicas(self) -> int:
@@ -81,13 +77,8 @@ class Slice:
 
     @property
     def topology(self) -> str:
-        """For the compiler. A part of a host is compiled as the whole, whose chips are the same."""
-        shape = self.shape if self.num_chips >= 4 else self.chip.whole_host_shape
-        return f"{self.chip.name}:{shape}"
-
-
-def _num_chips(shape: str) -> int:
-    return prod(int(side) for side in shape.split("x"))
+        """Its name for the compiler, which takes every shape of the table."""
+        return f"{self.chip.name}:{self.shape}"
 
 
 _FLAT = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
@@ -155,6 +146,7 @@ CHIPS = {
             usd_per_hour=3.22,
             price_region="us-central2",
             mean_power_w=170,
+            chip_config="megacore",
             shapes=(*_CUBES, "16x16x16"),
             sources=(_DOCS + "v4", _ISCA_2023, _PRICES, _PRICE_TABLE, _JAX),
         ),
@@ -184,7 +176,7 @@ CHIPS = {
             name_counts_cores=True,
             peak_flops_per_s=459e12,
             hbm_bytes=95 * _GIB,  # nominal: the compiler grants a little more
-            usable_hbm_bytes=int(95.74 * _GIB),
+            usable_hbm_bytes=int(95.73 * _GIB),
             hbm_bytes_per_s=2765e9,
             ici_bytes_per_s=1200e9,
             usd_per_hour=4.20,
@@ -201,7 +193,7 @@ CHIPS = {
             name_counts_cores=False,
             peak_flops_per_s=918e12,
             hbm_bytes=32 * _GIB,
-            usable_hbm_bytes=int(31.25 * _GIB),
+            usable_hbm_bytes=int(31.24 * _GIB),
             hbm_bytes_per_s=1638e9,
             ici_bytes_per_s=800e9,
             usd_per_hour=2.70,
@@ -219,7 +211,7 @@ CHIPS = {
             name_counts_cores=True,
             peak_flops_per_s=2307e12,
             hbm_bytes=192 * _GIB,
-            usable_hbm_bytes=int(94.75 * _GIB),
+            usable_hbm_bytes=int(94.74 * _GIB),
             hbm_bytes_per_s=7380e9,
             ici_bytes_per_s=1200e9,
             usd_per_hour=None,

@@ -19,6 +19,7 @@ EVERY_CHIP = pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
         ("v5p-16", "v5p", 8, 8, "v5p:2x2x2"),
         ("v5e-8", "v5e", 8, 8, "v5e:2x4"),
         ("v5litepod-4", "v5e", 4, 4, "v5e:2x2"),
+        ("v6e-1", "v6e", 1, 1, "v6e:1x1"),
         ("v6e-256", "v6e", 256, 256, "v6e:16x16"),
         ("tpu7x-8", "tpu7x", 4, 8, "tpu7x:2x2x1"),
         (" V5E-8 ", "v5e", 8, 8, "v5e:2x4"),
@@ -30,11 +31,6 @@ def test_name_tells_chips_replicas_and_topology(
     found = parse(name)
     assert (found.chip.name, found.num_chips, found.num_replicas) == (kind, num_chips, num_replicas)
     assert found.topology == topology
-
-
-def test_single_chip_is_compiled_as_a_whole_host() -> None:
-    assert (parse("v5e-1").num_chips, parse("v5e-1").topology) == (1, "v5e:2x2")
-    assert (parse("v6e-1").shape, parse("v6e-1").topology) == ("1x1", "v6e:2x2")
 
 
 @pytest.mark.parametrize(
