@@ -4,7 +4,9 @@ Every pattern is bounded, or never reads again what it has passed: the time is l
 text, whatever stands there. Most patterns begin with what is rare in prose (a digit, `:`) and
 look behind from there, because that is what `re` searches for fast.
 
-Known misses. Email: `joe (at) example.com`, white space around the @, scripts other than Latin.
+Known misses. Anywhere: zero-width characters, soft hyphens, tags and HTML entities inside what is
+looked for. Email: `joe (at) example.com`, white space around the @, quoted names, scripts other
+than Latin.
 Phone: fewer than 7 digits; numbers that begin neither with +, 00 or 0 nor look North American,
 unless a word such as "phone" or "call" stands shortly before; glued to letters, or in a path.
 Card: more than one separator between groups, fewer than four digits in the first. IBAN: glued to
