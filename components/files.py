@@ -31,6 +31,15 @@ class FileInfo:
     size_bytes: int
 
 
+def cache_folder() -> Path:
+    """What this machine keeps to have it sooner the next time; anybody may delete it.
+
+    Raises:
+        RuntimeError: the user has no home, and `TPULINE_CACHE` names no folder.
+    """
+    return Path(os.environ.get("TPULINE_CACHE") or Path.home() / ".cache" / "tpuline")
+
+
 def is_remote(path: str) -> bool:
     """Whether it lies in an object store rather than on this machine."""
     return "://" in path

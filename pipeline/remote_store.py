@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import glob
 import hashlib
-import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,8 +45,8 @@ class RemoteStore(Store):
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        cache = os.environ.get("TPULINE_CACHE") or Path.home() / ".cache" / "tpuline"
-        super().__init__(Path(cache) / hashlib.sha256(self.url.encode()).hexdigest()[:16])
+        name = hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        super().__init__(files.cache_folder() / name)
 
     def prepare(self) -> None:
         """Raises `ValueError` where the cache or the bucket cannot be written."""

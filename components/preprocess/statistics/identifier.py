@@ -1,12 +1,11 @@
 """Texts -> languages, as py3langid guesses them. Its model is unpacked once a machine.
 
-py3langid does so in every process, which takes each a second and 70 MB. Here the arrays stay in
-`TPULINE_CACHE` (by default `~/.cache/tpuline`); processes map them into memory, and share them.
+py3langid does so in every process, which takes each a second and 70 MB. Here the arrays stay in the
+cache folder; processes map them into memory, and share them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -34,14 +33,9 @@ def _classifier() -> Callable[[str], tuple[Any, ...]]:
     if py3langid.__version__.startswith(_KNOWN):
         # Where the model cannot be kept, the answers are the same, a second later.
         with suppress(OSError, RuntimeError):
-            classify = _identifier(_folder(py3langid.__version__)).classify
+            folder = files.cache_folder() / f"py3langid-{py3langid.__version__}"
+            classify = _identifier(folder).classify
     return classify
-
-
-def _folder(version: str) -> Path:
-    """`RuntimeError` for a user without a home."""
-    root = os.environ.get("TPULINE_CACHE") or Path.home() / ".cache" / "tpuline"
-    return Path(root) / f"py3langid-{version}"
 
 
 def _identifier(folder: Path) -> Any:
