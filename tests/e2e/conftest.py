@@ -50,6 +50,16 @@ class Shrunk:
         """The same config in this process."""
         return api.load(self.config_file, [*SHRUNK, *extra])
 
+    def start(self) -> subprocess.Popen[str]:
+        """A run in a process group of its own, so that its children can be killed with it."""
+        return subprocess.Popen(
+            self.arguments(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
 
 @pytest.fixture
 def shrunk(tmp_path: Path, checkout: Path) -> Shrunk:
