@@ -138,7 +138,7 @@ class Spiller:
             self._writer.add(split, key, spilled)
             counts = self._labels.setdefault(split, Counter())
             # Of a column that is no label column, only as many cells as it takes to say so.
-            if row.label in counts or len(counts) <= MAX_LABELS:
+            if self._names is not None or row.label in counts or len(counts) <= MAX_LABELS:
                 counts[row.label] += 1
         self._fingerprints.add(
             splits=splits,
