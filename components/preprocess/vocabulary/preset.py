@@ -7,21 +7,19 @@ of models with SentencePiece or byte pairs, see `preset_subwords`.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from ... import files
 from ...example_spec import END_TOKEN, PAD_TOKEN, START_TOKEN, UNKNOWN_TOKEN
-from ...vocabulary import TokenizerType, load_vocabulary, save_vocabulary
+from ...presets import folder_of, read_tokenizer
+from ...vocabulary import TokenizerType, save_vocabulary
 from . import preset_subwords
-from .preset_subwords import read_json
 
-_VOCABULARY_FILES = ("assets/tokenizer/vocabulary.txt", "vocab.txt")
 _FIELD = "preprocess.vocabulary.preset"
 
 
 def is_folder(preset: str) -> bool:
     """Whether it names a folder rather than something to download."""
-    return Path(preset).expanduser().is_dir()
+    return folder_of(preset) is not None
 
 
 def check(preset: str, *, lowercase: bool, kind: TokenizerType = "wordpiece") -> None:
@@ -46,7 +44,7 @@ def digest(preset: str, *, kind: TokenizerType = "wordpiece") -> str:
         return hashlib.sha256(preset_subwords.read(kind, preset, lowercase=None)).hexdigest()
     if not is_folder(preset):
         return preset
-    tokens = _read_folder(Path(preset).expanduser())
+    tokens, _ = read_tokenizer(preset, field=_FIELD)
     return hashlib.sha256("\n".join(tokens).encode()).hexdigest()
 
 
@@ -60,11 +58,7 @@ def save_file(preset: str, path: str, *, lowercase: bool, kind: TokenizerType) -
 
 def load(preset: str, *, lowercase: bool) -> tuple[str, ...]:
     """The tokens by id; `ValueError` when they do not fit this tokenizer."""
-    if is_folder(preset):
-        folder = Path(preset).expanduser()
-        tokens, lower = _read_folder(folder), _read_lowercase(folder)
-    else:
-        tokens, lower = _download(preset)
+    tokens, lower = read_tokenizer(preset, field=_FIELD)
     missing = {PAD_TOKEN, UNKNOWN_TOKEN, START_TOKEN, END_TOKEN} - set(tokens)
     if missing or tokens[0] != PAD_TOKEN:
         raise ValueError(
@@ -74,39 +68,3 @@ def load(preset: str, *, lowercase: bool) -> tuple[str, ...]:
         )
     preset_subwords.check_case(preset, lower, lowercase)
     return tokens
-
-
-def _read_folder(folder: Path) -> tuple[str, ...]:
-    for name in _VOCABULARY_FILES:
-        if (folder / name).is_file():
-            return load_vocabulary(folder / name)
-    ids = read_json(folder / "tokenizer.json").get("model", {}).get("vocab")
-    if isinstance(ids, dict) and sorted(ids.values()) == list(range(len(ids))):
-        return tuple(sorted(ids, key=ids.__getitem__))
-    raise ValueError(
-        f"{_FIELD}: must be a folder with {' or '.join(_VOCABULARY_FILES)}, or a WordPiece "
-        f"tokenizer.json; received {folder}; correct the path, or choose a BERT preset"
-    )
-
-
-def _read_lowercase(folder: Path) -> bool | None:
-    """What the folder says about case; None when it says nothing."""
-    said = (
-        read_json(folder / "tokenizer.json").get("config", {}).get("lowercase"),  # KerasHub
-        read_json(folder / "tokenizer_config.json").get("do_lower_case"),  # Hugging Face
-        (read_json(folder / "tokenizer.json").get("normalizer") or {}).get("lowercase"),
-    )
-    return next((lower for lower in said if isinstance(lower, bool)), None)
-
-
-def _download(preset: str) -> tuple[tuple[str, ...], bool | None]:
-    import keras_hub
-
-    try:
-        tokenizer = keras_hub.models.BertTokenizer.from_preset(preset)
-    except (ValueError, OSError) as error:
-        raise ValueError(
-            f"{_FIELD}: must be a KerasHub BERT preset or a folder; received {preset!r}, which "
-            f"could not be loaded ({error}); correct the name, or download it and give its folder"
-        ) from error
-    return tuple(tokenizer.get_vocabulary()), tokenizer.lowercase
