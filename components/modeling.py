@@ -6,11 +6,11 @@ Padding may stand anywhere after the tokens and any id may stand in it: only `pa
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .example_spec import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS, model_inputs
+from .bert import check_tokenizer, pooled_output, sizes
+from .example_spec import PADDING_MASK, TOKEN_IDS, model_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -28,6 +28,11 @@ class BertSpec:
     intermediate_dim: int = 512
     dropout: float = 0.1
     max_positions: int | None = None  # rows of the position table; null: the sequence length
+    remat: bool = False  # compute blocks again for their gradients: less memory, a third more work
+    lora_rank: int | None = (
+        None  # train adapters beside queries and values, and the head; 8 is usual
+    )
+    freeze_backbone: bool = False  # train the head only
 
     def __post_init__(self) -> None:
         _check_sizes(self, "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
@@ -41,6 +46,7 @@ class BertSpec:
                 f"preset: must name a preset or a folder, or be null; received {self.preset!r}; "
                 "set it to null to train from scratch"
             )
+        _check_levers(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,26 @@ def _check_sizes(spec: Any, *names: str) -> None:
         )
 
 
+def _check_levers(spec: BertSpec) -> None:
+    if spec.lora_rank is not None and spec.lora_rank < 1:
+        raise ValueError(
+            f"lora_rank: must be at least 1, or null; received {spec.lora_rank}; 8 is usual"
+        )
+    for name in ("lora_rank", "freeze_backbone"):
+        # What they freeze would otherwise stay as random as it began.
+        if getattr(spec, name) and spec.preset is None:
+            raise ValueError(
+                f"{name}: must come with a preset, whose weights it keeps; received "
+                f"{getattr(spec, name)} and preset null; name a preset, or leave {name} out"
+            )
+    for name in ("lora_rank", "remat"):
+        if spec.freeze_backbone and getattr(spec, name):
+            raise ValueError(
+                f"freeze_backbone: must be false with {name}, which is for gradients of the "
+                f"backbone; received true and {name} {getattr(spec, name)}; leave one of them out"
+            )
+
+
 def build(
     spec: ModelSpec,
     *,
@@ -93,15 +119,17 @@ def build(
     sequence_length: int,
     num_labels: int,
     has_text_pair: bool,
+    tokenizer_fingerprint: str | None = None,
 ) -> keras.Model:
     """A functional classifier, int32 features `(B, L)` -> float32 logits `(B, C)`.
 
     It takes any L up to `sequence_length`. Padding does not change the logits of a row beyond
     rounding. Call it inside the scope of the lane: the variables are created there. A preset is
-    read from disk or fetched, weights included.
+    read from disk or fetched, weights included. `tokenizer_fingerprint` is that of the data: with
+    it, a preset of another tokenizer is refused.
 
     Raises:
-        ValueError: a preset that is too short or has another vocabulary.
+        ValueError: a preset that cannot be loaded, is too short or has another vocabulary.
     """
     import keras
 
@@ -111,7 +139,16 @@ def build(
     }
     match spec:
         case BertSpec():
-            pooled = _bert(spec, features, vocabulary_size, sequence_length)
+            if spec.preset is not None and tokenizer_fingerprint is not None:
+                check_tokenizer(
+                    spec.preset, fingerprint=tokenizer_fingerprint, has_text_pair=has_text_pair
+                )
+            pooled = pooled_output(
+                spec,
+                features,
+                vocabulary_size=vocabulary_size,
+                sequence_length=sequence_length,
+            )
         case GruSpec():
             pooled = _gru(spec, features, vocabulary_size)
         case BagSpec():
@@ -122,64 +159,16 @@ def build(
     return keras.Model(inputs=features, outputs=logits, name=f"{spec.type}_classifier")
 
 
-def _bert(spec: BertSpec, features: Any, vocabulary_size: int, sequence_length: int) -> Any:
-    import keras
-    import keras_hub
-
-    if spec.preset is None:
-        backbone = keras_hub.models.BertBackbone(
-            vocabulary_size=vocabulary_size,
-            num_layers=spec.num_layers,
-            num_heads=spec.num_heads,
-            hidden_dim=spec.hidden_dim,
-            intermediate_dim=spec.intermediate_dim,
-            dropout=spec.dropout,
-            max_sequence_length=spec.max_positions or sequence_length,
-            name="backbone",
-        )
-    else:
-        backbone = keras_hub.models.BertBackbone.from_preset(
-            os.path.expanduser(spec.preset), name="backbone"
-        )
-        _check_preset(spec.preset, backbone, vocabulary_size, sequence_length)
-    segment_ids = features.get(SEGMENT_IDS)
-    if segment_ids is None:
-        segment_ids = keras.ops.zeros_like(features[TOKEN_IDS])
-    inputs = {
-        TOKEN_IDS: features[TOKEN_IDS],
-        PADDING_MASK: features[PADDING_MASK],
-        SEGMENT_IDS: segment_ids,
-    }
-    return backbone(inputs)["pooled_output"]
-
-
 def without_preset(spec: ModelSpec, classifier: keras.Model) -> ModelSpec:
-    """The spec that rebuilds `classifier`, weights aside, where its preset is not at hand."""
-    if not isinstance(spec, BertSpec) or spec.preset is None:
+    """The spec of the model as it is served: it takes the saved weights of `classifier` without
+    its preset, and none of what only training needs.
+    """
+    if not isinstance(spec, BertSpec):
         return spec
+    if spec.preset is None:
+        return replace(spec, remat=False)
     backbone: Any = classifier.get_layer("backbone")
-    return BertSpec(
-        num_layers=backbone.num_layers,
-        num_heads=backbone.num_heads,
-        hidden_dim=backbone.hidden_dim,
-        intermediate_dim=backbone.intermediate_dim,
-        dropout=spec.dropout,
-        max_positions=backbone.max_sequence_length,
-    )
-
-
-def _check_preset(preset: str, backbone: Any, vocabulary_size: int, sequence_length: int) -> None:
-    if sequence_length > backbone.max_sequence_length:
-        raise ValueError(
-            f"preprocess.sequence_length: must be at most {backbone.max_sequence_length}, the "
-            f"positions that {preset!r} has; received {sequence_length}; lower it"
-        )
-    if vocabulary_size != backbone.vocabulary_size:
-        raise ValueError(
-            f"train.model.preset: {preset!r} must have the vocabulary that the shards were made "
-            f"with, {vocabulary_size} tokens; received one of {backbone.vocabulary_size}; set "
-            "preprocess.vocabulary.preset to the same preset"
-        )
+    return BertSpec(**sizes(backbone), dropout=spec.dropout)
 
 
 def _embedding(features: Any, vocabulary_size: int, dim: int) -> Any:

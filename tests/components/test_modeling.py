@@ -15,7 +15,6 @@ from tpuline.components.modeling import (
     GruSpec,
     ModelSpec,
     build,
-    without_preset,
 )
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
@@ -27,6 +26,7 @@ SPECS = [
     GruSpec(embedding_dim=4, units=4, bidirectional=False),
     BagSpec(embedding_dim=4, hidden_dim=4),
 ]
+FROZEN = {"preset": "p", "freeze_backbone": True}
 every_spec = pytest.mark.parametrize("spec", SPECS, ids=["bert", "gru", "gru-one-way", "bag"])
 
 
@@ -116,58 +116,6 @@ def test_no_mask_travels_on_to_the_loss(spec: ModelSpec) -> None:
     assert getattr(made(spec).output, "_keras_mask", None) is None
 
 
-@pytest.fixture(scope="module")
-def preset(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A KerasHub preset folder of a very small BERT."""
-    import keras_hub
-
-    folder = tmp_path_factory.mktemp("preset")
-    keras.utils.set_random_seed(5)
-    backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=30,
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=8,
-        max_sequence_length=16,
-    )
-    backbone.save_to_preset(str(folder))
-    return str(folder)
-
-
-def test_preset_brings_its_weights(preset: str) -> None:
-    import keras_hub
-
-    model = made(BertSpec(preset=preset))
-    original = keras_hub.models.BertBackbone.from_preset(preset)
-    for mine, theirs in zip(model.get_layer("backbone").weights, original.weights, strict=True):
-        assert np.array_equal(mine.numpy(), theirs.numpy())
-
-
-def test_model_of_a_preset_is_rebuilt_without_it(preset: str, tmp_path: Path) -> None:
-    model = made(BertSpec(preset=preset), sequence_length=12)
-    spec = without_preset(BertSpec(preset=preset), model)
-    assert isinstance(spec, BertSpec) and spec.preset is None
-    model.save_weights(tmp_path / "m.weights.h5")
-    again = made(spec, sequence_length=12)
-    again.load_weights(tmp_path / "m.weights.h5")
-    inputs = {
-        "token_ids": np.array([[2, 7, 9, 3]], np.int32),
-        "padding_mask": np.ones((1, 4), np.int32),
-    }
-    np.testing.assert_array_equal(model(inputs), again(inputs))
-
-
-def test_preset_that_is_too_short_is_refused(preset: str) -> None:
-    with pytest.raises(ValueError, match=r"sequence_length: must be at most 16.*received 17"):
-        made(BertSpec(preset=preset), sequence_length=17)
-
-
-def test_preset_of_another_vocabulary_is_refused(preset: str) -> None:
-    with pytest.raises(ValueError, match=r"31 tokens; received one of 30"):
-        made(BertSpec(preset=preset), vocabulary_size=31)
-
-
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
@@ -175,6 +123,11 @@ def test_preset_of_another_vocabulary_is_refused(preset: str) -> None:
         (BertSpec, {"hidden_dim": 10, "num_heads": 4}, "hidden_dim: must be a multiple of"),
         (BertSpec, {"dropout": 1.0}, r"dropout: must be in \[0, 1\); received 1.0"),
         (BertSpec, {"preset": " "}, "preset: must name"),
+        (BertSpec, {"preset": "p", "lora_rank": 0}, "lora_rank: must be at least 1, or null"),
+        (BertSpec, {"lora_rank": 8}, "lora_rank: must come with a preset.* received 8"),
+        (BertSpec, {"freeze_backbone": True}, "freeze_backbone: must come with a preset"),
+        (BertSpec, FROZEN | {"lora_rank": 8}, "freeze_backbone: must be false with lora_rank"),
+        (BertSpec, FROZEN | {"remat": True}, "freeze_backbone: must be false with remat"),
         (GruSpec, {"units": 0}, "units: must be at least 1"),
         (BagSpec, {"hidden_dim": -1}, "hidden_dim: must be at least 1; received -1"),
     ],

@@ -1,0 +1,127 @@
+"""BertSpec -> the pooled output of a KerasHub BERT, pretrained or not, frozen or not."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .example_spec import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
+from .lora import add_adapters
+from .preset_files import FIELD, check_preset
+from .presets import fingerprints
+from .rematerialization import rematerialize
+
+if TYPE_CHECKING:
+    from .modeling import BertSpec
+
+
+def pooled_output(
+    spec: BertSpec, features: Any, *, vocabulary_size: int, sequence_length: int
+) -> Any:
+    """Features of `(B, L)` -> `(B, D)`; the layer of all that is before is called `backbone`.
+
+    Raises:
+        ValueError: a preset that cannot be loaded, is too short or has another vocabulary.
+    """
+    import keras
+    import keras_hub
+
+    if spec.preset is None:
+        backbone = keras_hub.models.BertBackbone(
+            vocabulary_size=vocabulary_size,
+            num_layers=spec.num_layers,
+            num_heads=spec.num_heads,
+            hidden_dim=spec.hidden_dim,
+            intermediate_dim=spec.intermediate_dim,
+            dropout=spec.dropout,
+            max_sequence_length=spec.max_positions or sequence_length,
+            name="backbone",
+        )
+    else:
+        backbone = _pretrained(spec, vocabulary_size, sequence_length)
+    _apply_levers(spec, backbone)
+    segment_ids = features.get(SEGMENT_IDS)
+    if segment_ids is None:
+        segment_ids = keras.ops.zeros_like(features[TOKEN_IDS])
+    inputs = {
+        TOKEN_IDS: features[TOKEN_IDS],
+        PADDING_MASK: features[PADDING_MASK],
+        SEGMENT_IDS: segment_ids,
+    }
+    pooled = backbone(inputs)["pooled_output"]
+    return keras.ops.stop_gradient(pooled) if spec.freeze_backbone else pooled
+
+
+def check_tokenizer(preset: str, *, fingerprint: str, has_text_pair: bool) -> None:
+    """`ValueError` when the data was tokenised by another tokenizer than the preset's.
+
+    Vocabularies of one size are told apart as well, and so is their case. Of a name, KerasHub
+    fetches the tokenizer.
+    """
+    if fingerprint not in fingerprints(preset, field=FIELD, has_text_pair=has_text_pair):
+        raise ValueError(
+            f"{FIELD}: {preset!r} must have the tokenizer that the shards were made with; received "
+            "one of other tokens or another case; set preprocess.vocabulary.preset to the same "
+            "preset, and preprocess.vocabulary.lowercase to its case"
+        )
+
+
+def sizes(backbone: Any) -> dict[str, Any]:
+    """The fields of a `BertSpec` without preset that rebuild the backbone."""
+    return {
+        "num_layers": backbone.num_layers,
+        "num_heads": backbone.num_heads,
+        "hidden_dim": backbone.hidden_dim,
+        "intermediate_dim": backbone.intermediate_dim,
+        "max_positions": backbone.max_sequence_length,
+    }
+
+
+def _pretrained(spec: BertSpec, vocabulary_size: int, sequence_length: int) -> Any:
+    import keras_hub
+
+    assert spec.preset is not None
+    check_preset(spec.preset)
+    # What is frozen gives the same features in training as in serving.
+    dropout = 0.0 if spec.freeze_backbone else spec.dropout
+    try:
+        backbone = keras_hub.models.BertBackbone.from_preset(
+            os.path.expanduser(spec.preset), dropout=dropout, name="backbone"
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(
+            f"{FIELD}: must be a KerasHub name of a BERT or a folder with one; received "
+            f"{spec.preset!r}, which could not be loaded ({error}); correct the name, or download "
+            "it and give its folder"
+        ) from error
+    _check_fits(spec.preset, backbone, vocabulary_size, sequence_length)
+    return backbone
+
+
+def _apply_levers(spec: BertSpec, backbone: Any) -> None:
+    if spec.freeze_backbone:
+        backbone.trainable = False
+    if spec.lora_rank is not None:
+        add_adapters(backbone, spec.lora_rank)
+    if spec.remat:
+        for block in backbone.transformer_layers:
+            rematerialize(block)
+
+
+def _check_fits(preset: str, backbone: Any, vocabulary_size: int, sequence_length: int) -> None:
+    if sequence_length > backbone.max_sequence_length:
+        raise ValueError(
+            f"preprocess.sequence_length: must be at most {backbone.max_sequence_length}, the "
+            f"positions that {preset!r} has; received {sequence_length}; lower it"
+        )
+    if vocabulary_size != backbone.vocabulary_size:
+        raise ValueError(
+            f"{FIELD}: {preset!r} must have the vocabulary that the shards were made "
+            f"with, {vocabulary_size} tokens; received one of {backbone.vocabulary_size}; set "
+            "preprocess.vocabulary.preset to the same preset"
+        )
+    if backbone.num_segments != 2:
+        raise ValueError(
+            f"{FIELD}: {preset!r} must tell 2 segments apart, as BERT does; received "
+            f"{backbone.num_segments}; choose another preset"
+        )
