@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..components import files
+from ..components.contracts import ShardSet
 from . import config as config_module
 from . import plan as plan_module
 from . import report, runner, stages, store, why
@@ -24,6 +25,9 @@ from .errors import ConfigError, StageError
 from .hardware.strategy import ConfiguredHardware
 from .runlog import RunLog
 from .runner import RunResult
+
+if TYPE_CHECKING:
+    from .hardware.preflight.result import Result
 
 __all__ = [
     "ConfigError",
@@ -35,6 +39,7 @@ __all__ = [
     "load",
     "open_artifact",
     "plan",
+    "preflight",
     "read_report",
     "run",
     "write_worker_files",
@@ -126,6 +131,52 @@ def run(
                 # chip that is not there is told before hours of preprocessing.
                 hardware.start()
         return runner.execute(config, steps, root=root, log=open_log, hardware=hardware)
+
+
+def preflight(
+    config: RunConfig,
+    *,
+    chip: str,
+    root: str | Path = DEFAULT_ROOT,
+    find_batch: bool = False,
+    log: RunLog | None = None,
+) -> Result:
+    """Compiles the train step for a TPU that need not be there; minutes for each width of batches.
+
+    Sizes are those of the config's finished `preprocess` under `root`, else of the config. What is
+    found is also written to `<root>/<name>/preflight-<chip>.json`. A step that does not fit is a
+    result, `result.fits`.
+
+    Raises:
+        ConfigError: no such chip, or a config that cannot run on it.
+        RuntimeError: the compiler cannot be had, or failed.
+    """
+    from .hardware.preflight import result as results
+    from .hardware.preflight import run as preflight_run
+
+    with _as_config_error(config), log or RunLog() as open_log:
+        result = preflight_run.preflight(
+            config,
+            chip=chip,
+            shards=_finished_shards(config, root),
+            find_batch=find_batch,
+            log=open_log,
+        )
+        place = files.join(str(root), config.name, f"preflight-{result.chip}.json")
+        if not files.is_remote(place):
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(place, results.dumps(result).encode())
+    return result
+
+
+def _finished_shards(config: RunConfig, root: str | Path) -> ShardSet | None:
+    """What `preprocess` made of this config; None without it, or without its source here."""
+    try:
+        step = plan_module.make(config, until="preprocess")[-1]
+        manifest = store.at(root).manifest(step.name, step.key)
+    except (ValueError, OSError):
+        return None
+    return None if manifest is None else store.record(manifest, ShardSet, uri="")
 
 
 def open_artifact(path: str | Path) -> Any:

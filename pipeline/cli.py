@@ -11,8 +11,8 @@ Parser = argparse.ArgumentParser
 
 DONE, FAILED, BAD_USAGE, REFUSED = 0, 1, 2, 3
 EXIT_CODES = (
-    "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the gates said no, "
-    "130 interrupted"
+    "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the answer is no (by the "
+    "gates, or it does not fit), 130 interrupted"
 )
 
 
@@ -39,14 +39,20 @@ def parser() -> Parser:
     doctor.add_argument(
         "config", metavar="CONFIG", nargs="?", help="also look for what this config needs"
     )
-    _add_config((run, check, plan), kept=(run, plan))
+    preflight = commands.add_parser(
+        "preflight", help="compile the train step for a TPU, without one: does it fit, how fast"
+    )
+    _add_config((run, check, plan, preflight), kept=(run, plan, preflight), until=(run, plan))
+    _add_preflight(preflight)
     _add_data(show, compare)
-    for command in (compare, doctor):
+    for command in (compare, doctor, preflight):
         command.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return top
 
 
-def _add_config(commands: Sequence[Parser], *, kept: Sequence[Parser]) -> None:
+def _add_config(
+    commands: Sequence[Parser], *, kept: Sequence[Parser], until: Sequence[Parser]
+) -> None:
     """What commands on a config take; `kept` are those whose artifacts lie somewhere."""
     for command in commands:
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
@@ -65,7 +71,19 @@ def _add_config(commands: Sequence[Parser], *, kept: Sequence[Parser]) -> None:
             default="runs",
             help="where artifacts are kept: a folder, or gs://bucket/folder (default: runs)",
         )
+    for command in until:
         command.add_argument("--until", metavar="STAGE", help="stop after this stage")
+
+
+def _add_preflight(preflight: Parser) -> None:
+    preflight.add_argument(
+        "--chip", metavar="SLICE", required=True, help="kind of TPU and how many, e.g. v5e-8"
+    )
+    preflight.add_argument(
+        "--find-batch",
+        action="store_true",
+        help="also find the largest global batch that fits; compiles several times",
+    )
 
 
 def _add_data(show: Parser, compare: Parser) -> None:
@@ -98,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     command = {
         "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare,
-        "worker-files": _worker_files, "doctor": _doctor,
+        "worker-files": _worker_files, "doctor": _doctor, "preflight": _preflight,
     }[args.command]  # fmt: skip
     try:
         code = command(args)
@@ -201,6 +219,24 @@ def _doctor(args: argparse.Namespace) -> int:
         for line in doctor.lines(diagnosis):
             print(line)
     return DONE if diagnosis.ok else FAILED
+
+
+def _preflight(args: argparse.Namespace) -> int:
+    from . import api
+    from .hardware.preflight import result as results
+
+    config = api.load(args.config, args.overrides)
+    try:
+        result = api.preflight(config, chip=args.chip, root=args.root, find_batch=args.find_batch)
+    except RuntimeError as error:
+        print(f"tpuline: {error}", file=sys.stderr)
+        return FAILED
+    if args.json:
+        print(results.dumps(result), end="")
+    else:
+        for line in results.lines(result):
+            print(line)
+    return DONE if result.fits else REFUSED
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""HLO text of a compiled program -> its largest arrays in HBM. Pure.
+
+The text names each array with its shape, layout and memory.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+NUM_BUFFERS = 12
+_LINE = re.compile(r"^\s+(?:ROOT )?%([\w.-]+) = (.*?) ([a-z][\w-]*)\(")
+_ARRAY = re.compile(r"([a-z]+\d*)\[([\d,]*)\](?:\{([\d,]*)((?::[^}]*)?)\})?")
+_BITS = {"pred": 8, "s4": 4, "u4": 4}
+# Views of others; what copies start with is a tuple that names their source again.
+_NO_BUFFER = re.compile(r"bitcast|get-tuple-element|tuple|constant|while|.*-(start|done)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buffer:
+    """One array in HBM."""
+
+    name: str
+    shape: str  # as XLA writes it, f32[30522,768]
+    size_bytes: int  # padding of tiles included
+
+
+def largest_buffers(text: str) -> tuple[Buffer, ...]:
+    """The largest arrays that the main computation makes or takes, largest first.
+
+    Names are those of TensorFlow's ops where the program still knows them; what it takes is called
+    `parameter N`. Not all are alive at the same time.
+    """
+    found = []
+    start = text.find("\nENTRY")
+    for line in text[start:].splitlines()[1:]:
+        match = _LINE.match(line)
+        if match is None or _NO_BUFFER.fullmatch(match[3]):
+            continue
+        op_name = re.search(r'op_name="([^"]+)"', line)
+        name = op_name[1] if op_name else f"{match[3]} {match[1]}"
+        if match[3] == "parameter":
+            name = f"parameter {line.partition(' parameter(')[2].partition(')')[0]}"
+        for array in _ARRAY.finditer(match[2]):
+            size = _array_bytes(*array.groups(default=""))
+            if size:
+                shape = f"{array[1]}[{array[2]}]"
+                found.append(Buffer(name=name, shape=shape, size_bytes=size))
+    found.sort(key=lambda buffer: -buffer.size_bytes)
+    return tuple(found[:NUM_BUFFERS])
+
+
+def _array_bytes(kind: str, dims: str, order: str, layout: str) -> int:
+    """With the padding of its tiles; 0 for what is not in HBM: memory spaces S(1), S(2) ..."""
+    if "S(" in layout and "S(0)" not in layout:
+        return 0
+    sides = [int(side) for side in dims.split(",") if side]
+    ordered = [sides[int(dim)] for dim in order.split(",") if dim] or sides[::-1]  # minor first
+    tile = re.search(r"T\(([\d,]+)\)", layout)
+    if tile is not None:
+        for place, side in enumerate(reversed([int(n) for n in tile[1].split(",")])):
+            if place < len(ordered):
+                ordered[place] = -(-ordered[place] // side) * side
+    digits = re.search(r"\d+", kind)
+    bits = _BITS.get(kind) or (int(digits[0]) if digits else 0)
+    return math.prod(ordered) * bits // 8

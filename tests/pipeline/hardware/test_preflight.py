@@ -1,0 +1,370 @@
+"""What preflight works out by itself: times, sizes, refusals, the search for a batch, its cache."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tpuline.components.modeling import BagSpec, BertSpec
+from tpuline.pipeline import config as config_module
+from tpuline.pipeline.hardware.chips import parse
+from tpuline.pipeline.hardware.preflight import compiling, data_sizes, presets, refusal, result
+from tpuline.pipeline.hardware.preflight.buffers import largest_buffers
+from tpuline.pipeline.hardware.preflight.environment import VARIABLE, compiler_python
+from tpuline.pipeline.hardware.preflight.roofline import all_reduce_s, cost_usd, roofline
+from tpuline.pipeline.hardware.preflight.search import Tried, largest_batch
+from tpuline.pipeline.runlog import RunLog
+
+GIB = 2**30
+CONFIG: dict[str, Any] = {
+    "name": "small",
+    "preprocess": {
+        "source": {"train": "sample:support", "label_names": ["a", "b", "c"]},
+        "vocabulary": {"size": 200},
+        "sequence_length": 16,
+    },
+    "train": {"model": {"type": "bag"}, "global_batch_size": 64},
+}
+
+
+def config(**sections: Any) -> config_module.RunConfig:
+    """CONFIG with some keys of its sections replaced."""
+    data = json.loads(json.dumps(CONFIG))
+    for name, values in sections.items():
+        data.setdefault(name, {}).update(values)
+    return config_module.parse(data)
+
+
+def compiled(**changes: Any) -> compiling.Compiled:
+    """A step that fits into 3 GiB."""
+    facts = {
+        "compiled": True, "refusal": None, "compile_s": 2.0, "argument_bytes": 1 * GIB,
+        "temporary_bytes": 2 * GIB, "output_bytes": 1 * GIB, "alias_bytes": 1 * GIB,
+        "code_bytes": 1000, "flops": 4e12, "bytes_accessed": 1e9, "buffers": [],
+        "loops": {"product_flops": 3e12, "missing_flops": 0.0, "turns": [], "unknown": 0},
+    }  # fmt: skip
+    return compiling.understood(facts | changes, from_cache=False)
+
+
+# Time
+
+
+def test_step_of_many_flops_takes_as_long_as_the_chip_computes() -> None:
+    found = roofline(
+        parse("v5e-1"), flops=197e12, bytes_accessed=1e9, gradient_bytes=1e9, global_batch_size=32
+    )
+    assert found.bound == "compute"
+    assert found.step_time_s == pytest.approx(1.0)
+    assert found.examples_per_s == pytest.approx(32)
+
+
+def test_step_of_many_bytes_takes_as_long_as_the_memory_moves_them() -> None:
+    found = roofline(
+        parse("v5e-1"), flops=1e9, bytes_accessed=819e9, gradient_bytes=0, global_batch_size=1
+    )
+    assert found.bound == "memory"
+    assert found.step_time_s == pytest.approx(1.0)
+    assert found.flops_per_byte < found.balance_flops_per_byte
+
+
+def test_replica_of_a_chip_with_two_has_half_of_it() -> None:
+    whole = roofline(
+        parse("v4-8"), flops=275e12, bytes_accessed=1, gradient_bytes=0, global_batch_size=1
+    )
+    half = roofline(
+        parse("v3-8"), flops=123e12, bytes_accessed=1, gradient_bytes=0, global_batch_size=1
+    )
+    assert whole.compute_s == pytest.approx(1.0)
+    assert half.compute_s == pytest.approx(2.0)
+
+
+def test_ring_sends_nearly_twice_the_gradients_over_half_of_the_links() -> None:
+    assert all_reduce_s(1e9, num_chips=8, ici_bytes_per_s=400e9) == pytest.approx(
+        2 * 7 / 8 * 1e9 / 200e9
+    )
+
+
+@pytest.mark.parametrize(("num_chips", "bandwidth"), [(1, 400e9), (8, None)])
+def test_nothing_is_exchanged_by_one_chip_or_over_links_unknown(
+    num_chips: int, bandwidth: float | None
+) -> None:
+    assert all_reduce_s(1e9, num_chips=num_chips, ici_bytes_per_s=bandwidth) == 0
+
+
+def test_cost_is_of_all_chips_and_none_without_a_price() -> None:
+    assert cost_usd(parse("v5e-8"), 3600) == pytest.approx(8 * 1.20)
+    assert cost_usd(parse("tpu7x-8"), 3600) is None
+
+
+# Refusals
+
+
+def test_refusal_for_memory_tells_what_is_needed_and_what_there_is() -> None:
+    """The words of libtpu 0.0.52."""
+    found = refusal.out_of_memory(
+        "RESOURCE_EXHAUSTED: E1000: CompileTimeHbmOom: Ran out of memory on HBM, the total memory "
+        "required for HLO temporaries (24.40G) exceeds available HBM (15.75G). HLO module: a."
+    )
+    assert found is not None
+    assert found.required_bytes == round(24.40 * GIB)
+    assert found.available_bytes == round(15.75 * GIB)
+
+
+def test_older_refusal_for_memory_is_understood_too() -> None:
+    found = refusal.out_of_memory(
+        "Ran out of memory in memory space hbm. Used 512.0M of 15.48G hbm. Exceeded hbm capacity"
+    )
+    assert found is not None and found.required_bytes == 512 * 2**20
+
+
+def test_other_refusal_is_none_for_memory() -> None:
+    assert refusal.out_of_memory("INVALID_ARGUMENT: 24.40G of nonsense") is None
+
+
+@pytest.mark.parametrize(
+    ("message", "ops"),
+    [
+        (
+            "Detected unsupported operations when trying to compile graph a[] on XLA_CPU_JIT: "
+            "StringLower (No registered 'StringLower' OpKernel for XLA_CPU_JIT devices compatible "
+            "with node {{node StringLower}}){{node StringLower}}",
+            ("StringLower",),
+        ),
+        ("error: failed to legalize operation 'mhlo.topk' that was explicitly", ("mhlo.topk",)),
+        ("UNIMPLEMENTED: custom call target 'Qr' not implemented", ("Qr",)),
+        ("something else", ()),
+    ],
+)
+def test_ops_that_do_not_lower_are_named(message: str, ops: tuple[str, ...]) -> None:
+    assert refusal.not_lowered(message) == ops
+
+
+def test_step_too_large_is_a_result_with_the_bytes_that_it_needs() -> None:
+    found = compiled(
+        compiled=False,
+        refusal="required for HLO temporaries (20.00G) exceeds available HBM (15.75G)",
+    )
+    assert not found.fits
+    assert (found.peak_bytes, found.argument_bytes, found.flops) == (20 * GIB, None, None)
+
+
+def test_compiler_that_fails_for_another_reason_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="INTERNAL: RET_CHECK"):
+        compiled(compiled=False, refusal="INTERNAL: RET_CHECK failure")
+
+
+def test_peak_counts_outputs_only_where_they_take_no_argument_place() -> None:
+    assert compiled().peak_bytes == 3 * GIB
+    assert compiled(alias_bytes=0).peak_bytes == 4 * GIB
+
+
+def test_products_in_loops_are_counted_every_turn() -> None:
+    loops = {"product_flops": 7e12, "missing_flops": 6e12, "turns": [64], "unknown": 0}
+    assert compiled(loops=loops).flops == 4e12 + 6e12
+
+
+# The search
+
+
+def grows(base: int, per_row: int, limit: int, calls: list[int]) -> Any:
+    """A compiler to whom a batch takes `base` + `per_row` for each row."""
+
+    def compile_batch(size: int) -> Tried:
+        calls.append(size)
+        peak = base + per_row * size
+        return Tried(global_batch_size=size, peak_bytes=peak, fits=peak <= limit)
+
+    return compile_batch
+
+
+@pytest.mark.parametrize("limit", [1_000, 10_007, 99_990])
+def test_search_finds_the_largest_batch_of_linear_memory_in_few_compiles(limit: int) -> None:
+    calls: list[int] = []
+    found = largest_batch(grows(100, 7, limit, calls), step=8, usable_bytes=limit, limit=10**6)
+    expected = (limit - 100) // 7 // 8 * 8
+    assert (found.largest, found.refused) == (expected, expected + 8)
+    assert len(calls) == len(set(calls)) <= 5
+
+
+def test_search_confirms_by_compiling_where_memory_is_not_linear() -> None:
+    """Above 1,000 rows a compiler saves memory: the line alone would stop too early."""
+
+    def saving(size: int) -> Tried:
+        peak = 10 * size if size <= 1_000 else 10_000 + 2 * (size - 1_000)
+        return Tried(global_batch_size=size, peak_bytes=peak, fits=peak <= 12_000)
+
+    found = largest_batch(saving, step=8, usable_bytes=12_000, limit=10**6)
+    assert (found.largest, found.refused) == (2_000, 2_008)
+
+
+def test_search_starts_from_what_was_compiled_before() -> None:
+    calls: list[int] = []
+    compile_batch = grows(100, 7, 10_007, calls)
+    known = compile_batch(4_096)
+    calls.clear()
+    found = largest_batch(compile_batch, step=8, known=(known,), usable_bytes=10_007, limit=10**6)
+    assert found.largest == 1_408
+    assert [t.global_batch_size for t in found.tried] == calls
+    assert 4_096 not in calls
+
+
+def test_search_says_so_when_not_even_one_row_fits() -> None:
+    found = largest_batch(grows(100, 7, 50, []), step=8, usable_bytes=50, limit=10**6)
+    assert (found.largest, found.refused) == (0, 8)
+
+
+def test_search_ends_where_memory_does_not_grow() -> None:
+    found = largest_batch(grows(100, 0, 10_000, []), step=8, usable_bytes=10_000, limit=1_000)
+    assert (found.largest, found.refused) == (1_000, None)
+
+
+# Sizes
+
+
+def test_presets_have_as_many_parameters_as_keras_hub_says() -> None:
+    import keras_hub
+
+    published = {
+        name: facts["metadata"]["params"]
+        for name, facts in keras_hub.models.BertBackbone.presets.items()
+    }
+    ours = {name: sizes.num_parameters for name, sizes in presets.PRESETS.items()}
+    assert ours == {name: published[name] for name in ours}
+
+
+def test_preset_is_lowered_by_its_sizes_alone() -> None:
+    spec = presets.architecture(BertSpec(preset="bert_tiny_en_uncased", dropout=0.3))
+    assert spec == BertSpec(
+        num_layers=2, num_heads=2, hidden_dim=128, intermediate_dim=512, max_positions=512,
+        dropout=0.3,
+    )  # fmt: skip
+    assert presets.architecture(BagSpec()) == BagSpec()
+
+
+def test_sizes_come_from_the_config_before_there_is_data() -> None:
+    shards = data_sizes.stand_in(config())
+    assert (shards.vocabulary_size, shards.sequence_length) == (200, 16)
+    assert len(shards.label_names) == 3 and not shards.has_text_pair
+
+
+def test_labels_that_are_not_known_are_asked_for() -> None:
+    with pytest.raises(ValueError, match=r"label_names: must be given .*--until preprocess"):
+        data_sizes.stand_in(config(preprocess={"source": {"train": "sample:support"}}))
+
+
+def test_vocabulary_of_an_unknown_preset_is_asked_for() -> None:
+    with pytest.raises(ValueError, match=r"vocabulary\.preset: must be .*received 'bert_huge'"):
+        data_sizes.stand_in(config(preprocess={"vocabulary": {"preset": "bert_huge"}}))
+
+
+# What is kept
+
+
+def test_cache_key_tells_programs_slices_and_compilers_apart() -> None:
+    versions = {"libtpu": "0.0.52"}
+    keys = {
+        compiling.cache_key(b"a", parse("v5e-8"), versions),
+        compiling.cache_key(b"b", parse("v5e-8"), versions),
+        compiling.cache_key(b"a", parse("v6e-8"), versions),
+        compiling.cache_key(b"a", parse("v5e-8"), {"libtpu": "0.0.53"}),
+    }
+    assert len(keys) == 4
+    assert compiling.cache_key(b"a", parse("v5e-8"), versions) in keys
+
+
+def test_variables_that_would_change_the_compiler_are_not_passed_on() -> None:
+    world = {"PATH": "/bin", "TPU_WORKER_ID": "3", "XLA_FLAGS": "--x", "LIBTPU_INIT_ARGS": "--y"}
+    assert compiling.clean(world) == {"PATH": "/bin"}
+
+
+def test_named_python_without_the_compiler_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"{VARIABLE}: must be a Python with jax=="):
+        compiler_python({VARIABLE: str(tmp_path / "python")}, RunLog(quiet=True))
+
+
+def some_result(*compiled_widths: compiling.Compiled) -> result.Result:
+    """Of v5e-8, one width each, 16 tokens and up."""
+    return result.Result(
+        name="small", chip="v5e-8", num_chips=8, num_replicas=8, precision="mixed_bfloat16",
+        hbm_bytes=int(15.75 * GIB), num_parameters=10, gradient_bytes=40, data="the config",
+        versions={"libtpu": "0.0.52"}, training=None, search=None,
+        widths=tuple(
+            result.WidthResult(
+                width=16 * (i + 1), global_batch_size=64, per_replica_batch_size=8,
+                steps_per_epoch=None, compiled=one, prediction=None,
+            )
+            for i, one in enumerate(compiled_widths)
+        ),
+    )  # fmt: skip
+
+
+TOO_LARGE = {
+    "compiled": False,
+    "refusal": "required for HLO temporaries (20.00G) exceeds available HBM (15.75G)",
+}
+
+
+def test_stored_result_reads_back_with_the_figures_of_the_largest_shape(tmp_path: Path) -> None:
+    small, large = compiled(temporary_bytes=0), compiled()
+    (tmp_path / "a.json").write_text(result.dumps(some_result(small, large)), encoding="utf-8")
+    facts = result.load_result(tmp_path / "a.json")
+    assert facts["fits"] and facts["largest_batch"] is None
+    assert (facts["peak_bytes"], facts["temporary_bytes"]) == (3 * GIB, 2 * GIB)
+    assert {
+        "chip", "hbm_bytes", "argument_bytes", "flops_per_step", "bytes_per_step", "bound",
+        "step_time_s", "examples_per_s", "compile_s",
+    } <= set(facts)  # fmt: skip
+    assert result.model_flops(facts) == {16: 8 * 3e12, 32: 8 * 3e12}
+
+
+def test_file_of_something_else_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ValueError, match="run it again"):
+        result.load_result(tmp_path / "a.json")
+
+
+def test_one_shape_that_does_not_fit_decides_and_its_excess_is_told() -> None:
+    found = some_result(compiled(), compiled(**TOO_LARGE))
+    assert not found.fits
+    text = "\n".join(result.lines(found))
+    assert "DOES NOT FIT: 20.00 GiB of 15.75 GiB, 4.25 GiB too many" in text
+    assert text.endswith("verdict: does not fit")
+
+
+def test_ops_that_do_not_lower_are_printed() -> None:
+    refused = compiled(compiled=False, refusal="failed to legalize operation 'mhlo.topk'")
+    text = "\n".join(result.lines(some_result(refused)))
+    assert "ops that do not lower: mhlo.topk" in text
+    assert text.endswith("verdict: does not compile for a TPU")
+
+
+# Buffers
+
+HLO = """HloModule a, is_scheduled=true
+
+ENTRY %main.0 (p: f32[30522,64]) -> f32[3] {
+  %p.0 = f32[30522,64]{0,1:T(8,128)} parameter(7), metadata={op_name="XLA_Args"}
+  %c.1 = f32[30522,64]{0,1:T(8,128)S(1)} copy(%p.0)
+  %fused = (bf16[5,3]{1,0:T(8,128)(2,1)}, pred[2]{0:T(1024)}) fusion(%p.0), metadata={op_name="layer/Mul"}
+  %view = f32[1953408]{0} bitcast(%p.0)
+  ROOT %r = f32[3]{0} reduce(%view)
+}
+"""  # noqa: E501  as the compiler writes it
+
+
+def test_buffers_are_those_in_hbm_with_the_padding_of_their_tiles() -> None:
+    found = [(buffer.name, buffer.size_bytes) for buffer in largest_buffers(HLO)]
+    assert found[0] == ("parameter 7", 30_592 * 64 * 4)  # the minor side is the first
+    assert ("layer/Mul", 8 * 128 * 2) in found and ("layer/Mul", 1024) in found
+    assert len(found) == 4  # neither the copy in vector memory nor the view
+
+
+def test_compiled_step_survives_its_own_json() -> None:
+    plain = json.loads(json.dumps(asdict(compiled())))
+    assert replace(compiled(), buffers=()) == compiling.Compiled(
+        **{**plain, "buffers": (), "loop_turns": (), "unsupported_ops": ()}
+    )

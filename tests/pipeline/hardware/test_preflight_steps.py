@@ -1,0 +1,231 @@
+"""Train steps are really lowered; with the compiler at hand (slow, network) really compiled."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.hardware.test_preflight import config
+from tpuline.pipeline import cli
+from tpuline.pipeline.hardware.preflight import compiling, data_sizes, lowering
+from tpuline.pipeline.hardware.preflight.environment import VARIABLE
+from tpuline.pipeline.hardware.preflight.processes import run_child
+from tpuline.pipeline.runlog import RunLog
+
+BYTECODE = b"ML\xefR"  # what MLIR files begin with
+VOCABULARY, WIDTH, LABELS = 200, 16, 3
+TINY_BERT = {"type": "bert", "num_layers": 1, "num_heads": 2, "hidden_dim": 16}
+
+YAML = """
+name: small
+preprocess:
+  source: {train: sample:support, label_names: [a, b, c]}
+  vocabulary: {size: 200}
+  sequence_length: 16
+train:
+  model: {type: bag, dropout: 0.2}
+  global_batch_size: 64
+  buckets: [8, 16]
+"""
+
+
+def lowered(tmp_path: Path, **train: Any) -> lowering.Lowered:
+    """The step of a small config on 8 replicas, lowered in this process."""
+    wanted = config(train=train)
+    return lowering.lower(
+        lowering.Request(
+            config=wanted,
+            shards=data_sizes.stand_in(wanted),
+            precision="mixed_bfloat16",
+            num_replicas=8,
+            widest_only=False,
+            folder=str(tmp_path),
+        )
+    )
+
+
+def test_step_is_lowered_once_a_width_with_the_batch_of_one_replica(tmp_path: Path) -> None:
+    found = lowered(tmp_path, buckets=[8, 16])
+    shapes = [(p.per_replica_batch_size, p.global_batch_size, p.width) for p in found.programs]
+    assert shapes == [(8, 64, 8), (8, 64, 16)]
+    for program in found.programs:
+        assert program.refusal is None
+        assert (tmp_path / program.file).read_bytes().startswith(BYTECODE)
+
+
+def test_gradients_that_are_exchanged_are_those_of_all_weights(tmp_path: Path) -> None:
+    found = lowered(tmp_path)
+    weights = VOCABULARY * 64 + 64 * 64 + 64 + 64 * LABELS + LABELS
+    assert (found.num_parameters, found.gradient_bytes) == (weights, 4 * weights)
+
+
+def test_program_takes_the_batch_then_weights_and_moments_by_name(tmp_path: Path) -> None:
+    (program,) = lowered(tmp_path).programs
+    shapes = dict(program.inputs)
+    assert [shape for _, shape in program.inputs[:4]] == [(8, WIDTH), (8, WIDTH), (8,), (8,)]
+    tables = [name for name, shape in shapes.items() if shape == (VOCABULARY, 64)]
+    assert len(tables) == 3  # the table and both moments of AdamW
+
+
+def test_dropout_bits_and_optimizer_of_a_bert_are_in_the_program(tmp_path: Path) -> None:
+    (program,) = lowered(tmp_path, model=TINY_BERT).programs
+    names = [name for name, _ in program.inputs]
+    assert any("seed" in name for name in names)
+    assert any("momentum" in name for name in names)
+
+
+def test_equal_steps_are_lowered_to_equal_programs_by_the_child(tmp_path: Path) -> None:
+    """Otherwise the cache would never be hit."""
+    wanted = config()
+    programs = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        request = lowering.Request(
+            config=wanted,
+            shards=data_sizes.stand_in(wanted),
+            precision="mixed_bfloat16",
+            num_replicas=8,
+            widest_only=True,
+            folder=str(folder),
+        )
+        run_child(
+            [sys.executable, "-P", "-m", lowering.__name__],
+            task="lowering",
+            log=RunLog(quiet=True),
+            given=pickle.dumps(request),
+        )
+        (program,) = lowering.read(folder).programs
+        programs.append((folder / program.file).read_bytes())
+    assert programs[0] == programs[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--chip", "v5e-7"], "did you mean v5e-8?"),
+        (["--chip", "v5e-8", "--set", "train.global_batch_size=60"], "must be a multiple of 8"),
+        (["--chip", "v5e-8", "--set", "preprocess.source.label_names=null"], "label_names: must"),
+        (
+            ["--chip", "v5e-8", "--set", "hardware={strategy: tpu, replicas: 4}"],
+            "hardware.replicas: must be null or 8",
+        ),
+    ],
+)
+def test_what_cannot_run_on_the_slice_exits_with_2(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small.yaml").write_text(YAML, encoding="utf-8")
+    command = ["preflight", str(tmp_path / "small.yaml"), "--root", str(tmp_path / "runs")]
+    assert cli.main([*command, *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_environment_that_is_named_but_not_one_exits_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "no-python"))
+    (tmp_path / "small.yaml").write_text(YAML, encoding="utf-8")
+    command = ["preflight", str(tmp_path / "small.yaml"), "--root", str(tmp_path / "runs")]
+    assert cli.main([*command, "--chip", "v5e-8"]) == 2
+    assert VARIABLE in capsys.readouterr().err
+
+
+# With the real compiler
+
+
+@pytest.fixture(scope="module")
+def compiler() -> compiling.Compiler:
+    """The real one; its environment is made when it is not there."""
+    try:
+        return compiling.compiler(RunLog(quiet=True))
+    except RuntimeError as error:
+        pytest.skip(f"the TPU compiler cannot be had: {error}")
+
+
+needs_compiler = pytest.mark.usefixtures("compiler")
+
+
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """`tpuline preflight --json` of the small config: exit code and what it printed."""
+    (tmp_path / "small.yaml").write_text(YAML, encoding="utf-8")
+    command = ["preflight", str(tmp_path / "small.yaml"), "--root", str(tmp_path / "runs")]
+    code = cli.main([*command, "--json", *arguments])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(900)
+@needs_compiler
+@pytest.mark.parametrize("chip", ["v2-8", "v3-8", "v4-8", "v5e-8", "v5p-8", "v6e-8"])
+def test_small_step_fits_every_chip(
+    chip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, facts = run(tmp_path, capsys, "--chip", chip)
+    assert code == 0 and facts["fits"] and facts["chip"] == chip
+    stored = tmp_path / "runs" / "small" / f"preflight-{chip}.json"
+    assert json.loads(stored.read_text(encoding="utf-8")) == facts
+    assert [width["width"] for width in facts["widths"]] == [8, 16]
+    # Table, both moments and the rest of the weights; the batch is small.
+    weights = 3 * 4 * facts["num_parameters"]
+    assert weights < facts["argument_bytes"] < 1.5 * weights + 2**20
+    assert 0 < facts["peak_bytes"] < facts["hbm_bytes"]
+    assert facts["bound"] == "memory" and facts["examples_per_s"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(900)
+@needs_compiler
+def test_second_preflight_is_answered_from_the_cache(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, capsys, "--chip", "v5e-1")
+    _, facts = run(tmp_path, capsys, "--chip", "v5e-1")
+    assert all(width["compiled"]["from_cache"] for width in facts["widths"])
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(1800)
+@needs_compiler
+def test_step_too_large_exits_with_3_and_names_the_batch_that_fits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    too_large = (
+        "--chip", "v5e-1", "--set", "train.buckets=[]", "--set", "train.global_batch_size=2000000",
+        "--set", "preprocess.sequence_length=32", "--find-batch",
+    )  # fmt: skip
+    code, facts = run(tmp_path, capsys, *too_large)
+    assert code == 3 and not facts["fits"]
+    assert facts["peak_bytes"] > facts["hbm_bytes"]
+    assert 0 < facts["largest_batch"] < 2_000_000
+    assert facts["search"]["num_compiles"] <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_loops_of_a_recurrent_network_are_counted_turn_by_turn(
+    compiler: compiling.Compiler, tmp_path: Path
+) -> None:
+    (program,) = lowered(tmp_path, model={"type": "gru", "units": 64}).programs
+    from tpuline.pipeline.hardware.chips import parse
+
+    found = compiler.compile(
+        (tmp_path / program.file).read_bytes(),
+        parse("v5e-8"),
+        task="compiling",
+        log=RunLog(quiet=True),
+    )
+    assert found.loop_turns == (WIDTH,) * 4 and found.num_unknown_loops == 0
+    # Two ways, forward and twice back; the products of a turn are B x 64 x 192, of input and state.
+    of_the_loops = 2 * 3 * WIDTH * 2 * (2 * 8 * 64 * 192)
+    assert found.product_flops == pytest.approx(of_the_loops, rel=0.05)
+    assert found.flops is not None and found.flops > 0.9 * of_the_loops
