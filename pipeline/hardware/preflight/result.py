@@ -189,8 +189,8 @@ def _width_lines(width: WidthResult, result: Result) -> Iterator[str]:
 
 def _speed_lines(compiled: Compiled, prediction: Roofline) -> Iterator[str]:
     yield (
-        f"  step     {(compiled.flops or 0) / 1e9:,.1f} GFLOP and "
-        f"{(compiled.bytes_accessed or 0) / 1e9:,.2f} GB a replica: "
+        f"  step     {_short((compiled.flops or 0) / 1e9)} GFLOP and "
+        f"{_short((compiled.bytes_accessed or 0) / 1e9)} GB a replica: "
         f"{prediction.flops_per_byte:.0f} FLOP/byte, the chip's balance is "
         f"{prediction.balance_flops_per_byte:.0f}: {prediction.bound}-bound"
     )
@@ -218,13 +218,13 @@ def _training_lines(result: Result) -> Iterator[str]:
         return
     what = f"{training.epochs} epochs" if training.epochs else "of how many is not known yet"
     price = (
-        f"USD {training.cost_usd:.2f} at the price on demand in {training.price_region}"
+        f"USD {max(training.cost_usd, 0.01):.2f} at the price on demand in {training.price_region}"
         if training.cost_usd is not None
         else "no public price"
     )
     yield (
-        f"training at least {training.seconds / 60:.1f} min for {training.num_steps:,} steps "
-        f"({what}): {price}"
+        f"training at least {_time(training.seconds)} for {training.num_steps:,} steps ({what}): "
+        f"{price}"
     )
     yield f"         left out: {LEAVES_OUT}"
 
@@ -246,6 +246,14 @@ def _search_lines(result: Result) -> Iterator[str]:
 def _gib(num_bytes: int | None) -> str:
     size = num_bytes or 0
     return f"{size / _GIB:.2f} GiB" if size >= _GIB // 10 else f"{size / 2**20:.1f} MiB"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:,.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
 
 
 def _ms(seconds: float) -> str:

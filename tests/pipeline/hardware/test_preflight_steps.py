@@ -12,7 +12,7 @@ import pytest
 
 from tests.pipeline.hardware.test_preflight import config
 from tpuline.pipeline import cli
-from tpuline.pipeline.hardware.preflight import compiling, data_sizes, lowering
+from tpuline.pipeline.hardware.preflight import compiling, data_sizes, lowering, refusal
 from tpuline.pipeline.hardware.preflight.environment import VARIABLE
 from tpuline.pipeline.hardware.preflight.processes import run_child
 from tpuline.pipeline.runlog import RunLog
@@ -103,6 +103,18 @@ def test_equal_steps_are_lowered_to_equal_programs_by_the_child(tmp_path: Path) 
         (program,) = lowering.read(folder).programs
         programs.append((folder / program.file).read_bytes())
     assert programs[0] == programs[1]
+
+
+def test_op_that_xla_does_not_know_is_named_by_what_tensorflow_says() -> None:
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def with_text(values: tf.Tensor) -> tf.Tensor:
+        return tf.strings.length(tf.strings.as_string(values))
+
+    with pytest.raises(ValueError, match="unsupported operations") as error:
+        with_text.experimental_get_compiler_ir(tf.ones(3))(stage="stablehlo_serialized")
+    assert refusal.not_lowered(str(error.value)) == ("AsString",)
 
 
 @pytest.mark.parametrize(
