@@ -1,12 +1,14 @@
-"""HLO text of a compiled program -> its largest arrays in HBM. Pure.
+"""HLO text of a compiled program -> its largest arrays in HBM, and what moves there. Pure.
 
-The text names each array with its shape, layout and memory.
+The text names each array with its shape, layout and memory: some are kept in the chip's vector
+memory, which HBM does not see.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 NUM_BUFFERS = 12
@@ -33,10 +35,8 @@ def largest_buffers(text: str) -> tuple[Buffer, ...]:
     `parameter N`. Not all are alive at the same time.
     """
     found = []
-    start = text.find("\nENTRY")
-    for line in text[start:].splitlines()[1:]:
-        match = _LINE.match(line)
-        if match is None or _NO_BUFFER.fullmatch(match[3]):
+    for line, match in _instructions(text):
+        if _NO_BUFFER.fullmatch(match[3]):
             continue
         op_name = re.search(r'op_name="([^"]+)"', line)
         name = op_name[1] if op_name else f"{match[3]} {match[1]}"
@@ -49,6 +49,45 @@ def largest_buffers(text: str) -> tuple[Buffer, ...]:
                 found.append(Buffer(name=name, shape=shape, size_bytes=size))
     found.sort(key=lambda buffer: -buffer.size_bytes)
     return tuple(found[:NUM_BUFFERS])
+
+
+def hbm_traffic_bytes(text: str) -> int | None:
+    """What the main computation reads from HBM and writes to it.
+
+    Each instruction reads its arguments and writes its results once, as far as they are in HBM; a
+    copy that runs beside others moves what it results in. A gather counts for the whole of its
+    table. None for a program with loops or branches, whose insides are other computations.
+    """
+    sizes: dict[str, int] = {}
+    total = 0
+    for line, match in _instructions(text):
+        name, shape, kind = match[1], match[2], match[3]
+        if kind in ("while", "conditional", "call"):
+            return None
+        sizes[name] = _shape_bytes(shape)
+        if kind.endswith("-done"):
+            total += _shape_bytes(_MEMORY.sub("", shape))
+        elif not _NO_BUFFER.fullmatch(kind) and kind != "parameter":
+            given = line[match.end() :].partition(")")[0]
+            total += sizes[name] + sum(sizes.get(n, 0) for n in _OPERAND.findall(given))
+    return total
+
+
+_MEMORY = re.compile(r"S\(\d+\)")
+_OPERAND = re.compile(r"%([\w.-]+)")
+
+
+def _instructions(text: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """Lines of the main computation, with name, shape and kind of each."""
+    start = text.find("\nENTRY")
+    for line in text[start:].splitlines()[1:] if start >= 0 else ():
+        match = _LINE.match(line)
+        if match is not None:
+            yield line, match
+
+
+def _shape_bytes(shape: str) -> int:
+    return sum(_array_bytes(*array.groups(default="")) for array in _ARRAY.finditer(shape))
 
 
 def _array_bytes(kind: str, dims: str, order: str, layout: str) -> int:

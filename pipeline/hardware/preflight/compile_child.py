@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Of what the result says: another one makes the results in the cache useless."""
 
 _WORLD = {

@@ -17,7 +17,7 @@ from ....components.stage import Log
 from ...fingerprint import canonical
 from ..chips import Slice
 from . import compile_child, environment, refusal
-from .buffers import Buffer, largest_buffers
+from .buffers import Buffer, hbm_traffic_bytes, largest_buffers
 from .processes import run_child
 
 _FOREIGN = ("TPU_", "LIBTPU", "JAX_", "XLA_", "PYTHON", "PJRT_")
@@ -37,7 +37,8 @@ class Compiled:
     code_bytes: int | None  # in HBM as well, beside what may be used
     flops: float | None  # every turn of a loop counted
     product_flops: float  # of the matrix products in the program as written: the model's own
-    bytes_accessed: float | None  # the body of a loop counted once
+    bytes_accessed: float | None  # in any memory, as the compiler counts; a loop's body once
+    hbm_traffic_bytes: float | None  # read and written; None for a program with loops
     loop_turns: tuple[int, ...]
     num_unknown_loops: int  # whose turns are taken for one
     buffers: tuple[Buffer, ...]  # the largest first; not all are alive at once
@@ -45,6 +46,12 @@ class Compiled:
     refusal: str | None  # the compiler's words
     compile_s: float
     from_cache: bool
+
+    @property
+    def moved_bytes(self) -> float | None:
+        """What a step moves in HBM, or more than that where it is not known."""
+        known = self.hbm_traffic_bytes
+        return known if known is not None else self.bytes_accessed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +96,11 @@ class Compiler:
                 environ=clean(os.environ),
             )
             facts: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-            buffers = largest_buffers(text.read_text(encoding="utf-8"))
-        return facts | {"buffers": [asdict(buffer) for buffer in buffers]}
+            hlo = text.read_text(encoding="utf-8")
+        return facts | {
+            "buffers": [asdict(buffer) for buffer in largest_buffers(hlo)],
+            "hbm_traffic_bytes": hbm_traffic_bytes(hlo) if facts["compiled"] else None,
+        }
 
 
 def compiler(log: Log) -> Compiler:
@@ -134,7 +144,7 @@ def understood(facts: Mapping[str, Any], *, from_cache: bool) -> Compiled:
     unsupported = refusal.not_lowered(reason or "")
     if not facts["compiled"] and too_large is None and not unsupported:
         raise RuntimeError(f"the TPU compiler failed: {reason}")
-    told: dict[str, Any] = dict.fromkeys((*_SIZES, "flops", "bytes_accessed"))
+    told: dict[str, Any] = dict.fromkeys((*_SIZES, *_COSTS))
     if facts["compiled"]:
         told = {name: facts[name] for name in told}
         told["flops"] += loops["missing_flops"]
@@ -153,6 +163,7 @@ def understood(facts: Mapping[str, Any], *, from_cache: bool) -> Compiled:
     )
 
 
+_COSTS = ("flops", "bytes_accessed", "hbm_traffic_bytes")
 _SIZES = ("argument_bytes", "temporary_bytes", "output_bytes", "alias_bytes", "code_bytes")
 
 

@@ -90,7 +90,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "argument_bytes": compiled.argument_bytes,
         "temporary_bytes": compiled.temporary_bytes,
         "flops_per_step": compiled.flops,
-        "bytes_per_step": compiled.bytes_accessed,
+        "bytes_per_step": compiled.moved_bytes,
         "bound": prediction.bound if prediction else None,
         "step_time_s": prediction.step_time_s if prediction else None,
         "examples_per_s": prediction.examples_per_s if prediction else None,
@@ -190,7 +190,7 @@ def _width_lines(width: WidthResult, result: Result) -> Iterator[str]:
 def _speed_lines(compiled: Compiled, prediction: Roofline) -> Iterator[str]:
     yield (
         f"  step     {_short((compiled.flops or 0) / 1e9)} GFLOP and "
-        f"{_short((compiled.bytes_accessed or 0) / 1e9)} GB a replica: "
+        f"{_short((compiled.moved_bytes or 0) / 1e9)} GB through HBM a replica: "
         f"{prediction.flops_per_byte:.0f} FLOP/byte, the chip's balance is "
         f"{prediction.balance_flops_per_byte:.0f}: {prediction.bound}-bound"
     )
@@ -203,7 +203,7 @@ def _speed_lines(compiled: Compiled, prediction: Roofline) -> Iterator[str]:
         turns = ", ".join(str(turn) for turn in compiled.loop_turns)
         yield (
             f"           loops of {turns} turns: their matrix products are counted every turn, "
-            "their bytes once, so that the memory time is too low"
+            "their bytes once, and those that stay in vector memory as if they went to HBM"
         )
     if compiled.num_unknown_loops:
         yield (

@@ -14,8 +14,7 @@ from ..chips import Slice
 
 LEAVES_OUT = (
     "input from the host, launches, evaluation, and that no program computes at the peak; the "
-    "all-reduce is taken to use every link and not to overlap with the backward pass; bytes that "
-    "stay in the chip's vector memory count as if they went to HBM"
+    "all-reduce is taken to use every link and not to overlap with the backward pass"
 )
 """What a prediction does not know of."""
 
@@ -38,17 +37,17 @@ def roofline(
     target: Slice,
     *,
     flops: float,
-    bytes_accessed: float,
+    moved_bytes: float,
     gradient_bytes: float,
     global_batch_size: int,
 ) -> Roofline:
-    """Of one step. `flops` and `bytes_accessed` are of one replica, `gradient_bytes` of the model.
+    """Of one step. `flops` and `moved_bytes` are of one replica, `gradient_bytes` of the model.
 
     Chips that hold two replicas give each half of their peak and of their bandwidth.
     """
     chip = target.chip
     peak, bandwidth = chip.peak_flops_per_s / chip.replicas, chip.hbm_bytes_per_s / chip.replicas
-    compute_s, memory_s = flops / peak, bytes_accessed / bandwidth
+    compute_s, memory_s = flops / peak, moved_bytes / bandwidth
     exchange_s = all_reduce_s(
         gradient_bytes, num_chips=target.num_chips, ici_bytes_per_s=chip.ici_bytes_per_s
     )
@@ -60,7 +59,7 @@ def roofline(
         all_reduce_s=exchange_s,
         step_time_s=step_time_s,
         examples_per_s=global_batch_size / step_time_s if step_time_s else 0.0,
-        flops_per_byte=flops / bytes_accessed if bytes_accessed else 0.0,
+        flops_per_byte=flops / moved_bytes if moved_bytes else 0.0,
         balance_flops_per_byte=peak / bandwidth,
     )
 

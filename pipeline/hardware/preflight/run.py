@@ -171,11 +171,11 @@ class _Work:
         known_rows: bool,
     ) -> WidthResult:
         prediction = None
-        if compiled.flops is not None and compiled.bytes_accessed is not None:
+        if compiled.flops is not None and compiled.moved_bytes is not None:
             prediction = roofline(
                 self.target,
                 flops=compiled.flops,
-                bytes_accessed=compiled.bytes_accessed,
+                moved_bytes=compiled.moved_bytes,
                 gradient_bytes=gradient_bytes,
                 global_batch_size=program.global_batch_size,
             )
@@ -255,6 +255,6 @@ def _not_lowered(reason: str) -> Compiled:
     return Compiled(
         fits=False, peak_bytes=0, argument_bytes=None, temporary_bytes=None, output_bytes=None,
         alias_bytes=None, code_bytes=None, flops=None, product_flops=0.0, bytes_accessed=None,
-        loop_turns=(), num_unknown_loops=0, buffers=(), unsupported_ops=ops, refusal=reason,
-        compile_s=0.0, from_cache=False,
+        hbm_traffic_bytes=None, loop_turns=(), num_unknown_loops=0, buffers=(), unsupported_ops=ops,
+        refusal=reason, compile_s=0.0, from_cache=False,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from tpuline.components.modeling import BagSpec, BertSpec
 from tpuline.pipeline import config as config_module
 from tpuline.pipeline.hardware.chips import parse
 from tpuline.pipeline.hardware.preflight import compiling, data_sizes, presets, refusal, result
-from tpuline.pipeline.hardware.preflight.buffers import largest_buffers
+from tpuline.pipeline.hardware.preflight.buffers import hbm_traffic_bytes, largest_buffers
 from tpuline.pipeline.hardware.preflight.environment import VARIABLE, compiler_python
 from tpuline.pipeline.hardware.preflight.roofline import all_reduce_s, cost_usd, roofline
 from tpuline.pipeline.runlog import RunLog
@@ -43,7 +43,8 @@ def compiled(**changes: Any) -> compiling.Compiled:
     facts = {
         "compiled": True, "refusal": None, "compile_s": 2.0, "argument_bytes": 1 * GIB,
         "temporary_bytes": 2 * GIB, "output_bytes": 1 * GIB, "alias_bytes": 1 * GIB,
-        "code_bytes": 1000, "flops": 4e12, "bytes_accessed": 1e9, "buffers": [],
+        "code_bytes": 1000, "flops": 4e12, "bytes_accessed": 2e9,
+        "hbm_traffic_bytes": 1e9, "buffers": [],
         "loops": {"product_flops": 3e12, "missing_flops": 0.0, "turns": [], "unknown": 0},
     }  # fmt: skip
     return compiling.understood(facts | changes, from_cache=False)
@@ -54,7 +55,7 @@ def compiled(**changes: Any) -> compiling.Compiled:
 
 def test_step_of_many_flops_takes_as_long_as_the_chip_computes() -> None:
     found = roofline(
-        parse("v5e-1"), flops=197e12, bytes_accessed=1e9, gradient_bytes=1e9, global_batch_size=32
+        parse("v5e-1"), flops=197e12, moved_bytes=1e9, gradient_bytes=1e9, global_batch_size=32
     )
     assert found.bound == "compute"
     assert found.step_time_s == pytest.approx(1.0)
@@ -63,7 +64,7 @@ def test_step_of_many_flops_takes_as_long_as_the_chip_computes() -> None:
 
 def test_step_of_many_bytes_takes_as_long_as_the_memory_moves_them() -> None:
     found = roofline(
-        parse("v5e-1"), flops=1e9, bytes_accessed=819e9, gradient_bytes=0, global_batch_size=1
+        parse("v5e-1"), flops=1e9, moved_bytes=819e9, gradient_bytes=0, global_batch_size=1
     )
     assert found.bound == "memory"
     assert found.step_time_s == pytest.approx(1.0)
@@ -72,10 +73,10 @@ def test_step_of_many_bytes_takes_as_long_as_the_memory_moves_them() -> None:
 
 def test_replica_of_a_chip_with_two_has_half_of_it() -> None:
     whole = roofline(
-        parse("v4-8"), flops=275e12, bytes_accessed=1, gradient_bytes=0, global_batch_size=1
+        parse("v4-8"), flops=275e12, moved_bytes=1, gradient_bytes=0, global_batch_size=1
     )
     half = roofline(
-        parse("v3-8"), flops=123e12, bytes_accessed=1, gradient_bytes=0, global_batch_size=1
+        parse("v3-8"), flops=123e12, moved_bytes=1, gradient_bytes=0, global_batch_size=1
     )
     assert whole.compute_s == pytest.approx(1.0)
     assert half.compute_s == pytest.approx(2.0)
@@ -305,6 +306,20 @@ def test_buffers_are_those_in_hbm_with_the_padding_of_their_tiles() -> None:
     assert found[0] == ("parameter 7", 30_592 * 64 * 4)  # the minor side is the first
     assert ("layer/Mul", 8 * 128 * 2) in found and ("layer/Mul", 1024) in found
     assert len(found) == 4  # neither the copy in vector memory nor the view
+
+
+def test_traffic_is_what_instructions_read_and_write_in_hbm() -> None:
+    """The copy into vector memory reads the table, the fusion too, and the sum reads its view."""
+    table = 30_592 * 64 * 4
+    written = (8 * 128 * 2 + 1024) + 3 * 4
+    assert hbm_traffic_bytes(HLO) == 2 * table + 1_953_408 * 4 + written
+
+
+def test_traffic_of_a_program_with_loops_is_not_known() -> None:
+    looped = HLO.replace("fusion(", "while(")
+    assert hbm_traffic_bytes(looped) is None
+    assert compiled(hbm_traffic_bytes=None).moved_bytes == 2e9
+    assert compiled().moved_bytes == 1e9
 
 
 def test_compiled_step_survives_its_own_json() -> None:
