@@ -16,7 +16,7 @@ from tpuline.components.vocabulary import save_vocabulary
 
 SIZE = 30
 TOKENS = (*SPECIAL_TOKENS, *"abcdefghijklmnopqrstuvwxyz"[: SIZE - len(SPECIAL_TOKENS)])
-WIDTH, INNER, LAYERS, HEADS, POSITIONS = 8, 12, 2, 2, 16
+WIDTH, INNER, LAYERS, HEADS, POSITIONS = 8, 12, 1, 2, 16
 
 
 def keras_hub_folder(

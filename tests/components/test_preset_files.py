@@ -80,7 +80,7 @@ BROKEN_HUGGING_FACE = {
     "another model": (change_json("config.json", model_type="roberta"), r"received roberta"),
     "another activation": (change_json("config.json", hidden_act="relu"), r"received relu"),
     "no size": (change_json("config.json", hidden_size=None), r"received None for hidden_size"),
-    "more layers": (change_json("config.json", num_hidden_layers=3), r"encoder\.layer\.2\.output"),
+    "more layers": (change_json("config.json", num_hidden_layers=2), r"encoder\.layer\.1\.output"),
     "other rows": (change_json("config.json", vocab_size=31), r"vocab_size 31 and an embedding of"),
     "cut vocabulary": (fewer_tokens, r"each of the 30 rows.*received 29 tokens"),
 }

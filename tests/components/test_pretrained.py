@@ -53,9 +53,9 @@ def test_preset_brings_its_weights(preset: str) -> None:
 def test_tensors_of_hugging_face_are_where_they_belong(hugging_face: str) -> None:
     backbone: Any = made(BertSpec(preset=hugging_face)).get_layer("backbone")
     tensors = hugging_face_tensors()
-    block = backbone.transformer_layers[1]
-    kernel = tensors["encoder.layer.1.intermediate.dense.weight"]
-    query = tensors["encoder.layer.1.attention.self.query.weight"]
+    block = backbone.transformer_layers[0]
+    kernel = tensors["encoder.layer.0.intermediate.dense.weight"]
+    query = tensors["encoder.layer.0.attention.self.query.weight"]
     ids = tensors["embeddings.word_embeddings.weight"]
     assert np.array_equal(backbone.token_embedding.embeddings.numpy(), ids)
     assert np.array_equal(block._feedforward_intermediate_dense.kernel.numpy(), kernel.T)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tests.components.pretrained import rows
 from tpuline.components.modeling import BertSpec, build, without_preset
 
-LAYERS = 3
+LAYERS = 2
 PLAIN = BertSpec(num_layers=LAYERS, num_heads=2, hidden_dim=8, intermediate_dim=12, dropout=0.4)
 REMAT = dataclasses.replace(PLAIN, remat=True)
 FEATURES = rows([2, 9, 8, 3], [2, 7, 6, 5, 4, 3], [2, 3])
