@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .example_spec import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from .lora import add_adapters
 from .preset_files import FIELD, check_preset
-from .presets import fingerprints
+from .presets import fingerprints, first_line
 from .rematerialization import rematerialize
 
 if TYPE_CHECKING:
@@ -88,11 +88,11 @@ def _pretrained(spec: BertSpec, vocabulary_size: int, sequence_length: int) -> A
         backbone = keras_hub.models.BertBackbone.from_preset(
             os.path.expanduser(spec.preset), dropout=dropout, name="backbone"
         )
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, ImportError, KeyError) as error:
         raise ValueError(
             f"{FIELD}: must be a KerasHub name of a BERT or a folder with one; received "
-            f"{spec.preset!r}, which could not be loaded ({error}); correct the name, or download "
-            "it and give its folder"
+            f"{spec.preset!r}, which could not be loaded ({first_line(error)}); correct the name, "
+            "or download it and give its folder"
         ) from error
     _check_fits(spec.preset, backbone, vocabulary_size, sequence_length)
     return backbone

@@ -71,6 +71,11 @@ def damaged(path: Path, what: str, *, field: str) -> ValueError:
     )
 
 
+def first_line(error: Exception) -> str:
+    """Of what an error says; KerasHub goes on for many."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _read_tokens(folder: Path, field: str) -> tuple[str, ...]:
     for name in _VOCABULARY_FILES:
         if (folder / name).is_file():
@@ -104,9 +109,10 @@ def _download(preset: str, field: str) -> Tokenizer:
 
     try:
         tokenizer = keras_hub.models.BertTokenizer.from_preset(preset)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise ValueError(
             f"{field}: must be a KerasHub BERT preset or a folder; received {preset!r}, which "
-            f"could not be loaded ({error}); correct the name, or download it and give its folder"
+            f"could not be loaded ({first_line(error)}); correct the name, or download it and give "
+            "its folder"
         ) from error
     return tuple(tokenizer.get_vocabulary()), bool(tokenizer.lowercase)

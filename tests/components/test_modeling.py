@@ -89,11 +89,13 @@ def test_bert_tells_segments_apart() -> None:
 
 
 @every_spec
-def test_logits_are_float32_under_mixed_precision(spec: ModelSpec) -> None:
+def test_logits_and_loss_are_float32_under_mixed_precision(spec: ModelSpec) -> None:
     lane = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="mixed_bfloat16")).start()
     with lane.scope():
         model = made(spec)
-    assert model.output.dtype == "float32"
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    logits = model(features(6))
+    assert logits.dtype == loss(np.array([0, 1]), logits).dtype == "float32"
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
 

@@ -99,6 +99,45 @@ def test_tokenizer_of_the_data_must_be_that_of_the_preset(preset: str) -> None:
             made(BertSpec(preset=preset), tokenizer_fingerprint=foreign)
 
 
+def test_name_gives_weights_and_tokenizer_as_keras_hub_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the files already where a download leaves them, so that no hub is needed."""
+    name, folder = "bert_tiny_en_uncased", keras_hub_folder(tmp_path / "folder")
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
+    fill_cache(name, Path(folder))
+    tokens = vocabulary_preset.load(name, lowercase=True)
+    mine = fingerprint(tokens, lowercase=True, has_text_pair=False)
+    named = made(BertSpec(preset=name), tokenizer_fingerprint=mine)
+    assert np.array_equal(named(ROWS), made(BertSpec(preset=folder))(ROWS))
+    with pytest.raises(ValueError, match="other tokens or another case"):
+        made(BertSpec(preset=name), tokenizer_fingerprint="of other data")
+    with pytest.raises(ValueError, match=r"vocabulary\.lowercase: must be True"):
+        vocabulary_preset.load(name, lowercase=False)
+
+
+def fill_cache(name: str, folder: Path) -> None:
+    import keras_hub
+    from kagglehub.cache import Cache
+    from kagglehub.handle import parse_model_handle
+
+    address = keras_hub.models.BertBackbone.presets[name]["kaggle_handle"]
+    handle, cache = parse_model_handle(address.removeprefix("kaggle://")), Cache()
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        part = str(path.relative_to(folder))
+        target = Path(cache.get_path(handle, part))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        cache.mark_as_complete(handle, part)
+
+
+def test_unknown_name_is_a_clear_error() -> None:
+    with pytest.raises(
+        ValueError, match=r"^train\.model\.preset: .*'no_such_preset'.* correct the"
+    ):
+        made(BertSpec(preset="no_such_preset"))
+
+
 def test_tokenizer_does_not_matter_without_a_preset() -> None:
     spec = BertSpec(num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4)
     made(spec, tokenizer_fingerprint="of whatever")
