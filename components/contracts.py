@@ -21,6 +21,7 @@ class Shard:
     num_examples: int
     size_bytes: int
     sha256: str  # of records_file
+    length_counts: tuple[int, ...] = ()  # as of Split; () in shards of older releases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,25 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputVerdict:
+    """Whether training waited for its input: the same steps were run on a batch at hand."""
+
+    bound: Literal["input", "step"]  # what sets the pace
+    wait_share: float  # of the time of the training steps
+    examples_per_s_without_input: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """A window of batches that broke the loss and was left out."""
+
+    epoch: int  # counted from 1
+    first_batch: int  # of the epoch, counted from 0
+    num_batches: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainedModel:
     """The best weights and what is needed to rebuild the model around them."""
 
@@ -110,6 +130,13 @@ class TrainedModel:
     tokens_per_s: float  # real tokens, padding not counted
     num_parameters: int
     history: tuple[EpochRecord, ...]
+    padding_share: float = 0.0  # of the computed positions
+    padding_share_of_one_width: float = 0.0  # were all rows padded to the longest
+    batch_widths: tuple[int, ...] = ()
+    batch_rows: tuple[int, ...] = ()  # of a global batch of each width
+    num_resumed: int = 0  # how often an interrupted training was taken up again
+    rollbacks: tuple[Rollback, ...] = ()
+    input: InputVerdict | None = None  # None: too short to tell
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,15 @@ and, where it reads what no other stage made,
 * `check(config, data_dir) -> None`: raises `ValueError` for what can be seen without running,
 * `identity(config, data_dir) -> object`: what stands for the config in the cache key: content
   digests in place of paths. JSON types only,
+* `WORKERS: bool`: whether the processes that train together all run it; without it, worker 0 does
+  and the others wait for its artifact,
 * `USES: frozenset[str]`: which of `seed`, `hardware` (the config section) and `machine` (this very
   computer) the result depends on; they then belong to the cache key. Without it: none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +65,28 @@ class Lane(Protocol):
     def scope(self) -> AbstractContextManager[None]:
         """Build and load models inside it: distribution strategy and dtype policy are set."""
 
+    @property
+    def num_workers(self) -> int:
+        """Processes that train together."""
+
+    @property
+    def worker_index(self) -> int:
+        """Of this process among them. Only 0, the chief, writes what the stage leaves behind."""
+
+    def feed(self, make: Callable[[int, int], Any]) -> Any:
+        """What `fit` takes, of a function that makes a dataset of batches.
+
+        `make(index, count)` gives the share of one host of `count` in each global batch; it is cut
+        into equal parts, one a replica of the host.
+        """
+
 
 class Hardware(Protocol):
     """Starts the configured devices, once a process. Importing TensorFlow happens here."""
+
+    @property
+    def worker_index(self) -> int:
+        """As of the lane, before it is started."""
 
     def start(self) -> Lane:
         """The lane; the same one on every call."""
@@ -76,6 +98,7 @@ class Context:
 
     workdir: Path  # empty, the stage's own; becomes the artifact when the stage returns
     shared: str = ""  # where workers on other machines leave files of the artifact; else workdir
+    unfinished: str = ""  # a folder that outlives failed attempts, to go on from; may be a bucket's
     data_dir: Path | str  # where relative source paths start: a folder, or gs://bucket/folder
     seed: int
     hardware: Hardware
@@ -84,3 +107,5 @@ class Context:
     def __post_init__(self) -> None:
         if not self.shared:
             object.__setattr__(self, "shared", str(self.workdir))
+        if not self.unfinished:
+            object.__setattr__(self, "unfinished", f"{self.workdir}.unfinished")

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ..components import files
 from ..components.contracts import ShardSet
 from . import config as config_module
+from . import follower, report, runner, stages, store, why
 from . import plan as plan_module
-from . import report, runner, stages, store, why
 from .config import RunConfig
 from .errors import ConfigError, StageError
 from .hardware.strategy import ConfiguredHardware
@@ -120,7 +120,9 @@ def run(
         shelf = store.at(root)
         shelf.prepare()
     plan_module.check_until(until)
-    with log or _log(shelf, config) as open_log:
+    with _as_config_error(config):
+        worker = hardware.worker_index
+    with log or _log(shelf, config, worker) as open_log:
         with _as_config_error(config, RuntimeError):
             for stage in stages.table():
                 stage.fetch(config.sections[stage.name], config.data_dir, open_log)
@@ -130,6 +132,8 @@ def run(
                 # Before any other stage: devices are set up before TensorFlow is first used, and a
                 # chip that is not there is told before hours of preprocessing.
                 hardware.start()
+        if worker:
+            return follower.follow(config, steps, root=str(root), log=open_log, hardware=hardware)
         return runner.execute(config, steps, root=root, log=open_log, hardware=hardware)
 
 
@@ -238,7 +242,7 @@ def write_worker_files(folder: str | Path) -> tuple[Path, ...]:
     return made.wheel, made.tensorflow_wheel, made.requirements, made.dockerfile
 
 
-def _log(shelf: store.Store, config: RunConfig) -> RunLog:
+def _log(shelf: store.Store, config: RunConfig, worker: int) -> RunLog:
     try:
         folder = shelf.start_run(config.name)
     except OSError as error:
@@ -249,7 +253,7 @@ def _log(shelf: store.Store, config: RunConfig) -> RunLog:
             ],
             source=config.name,
         ) from error
-    return RunLog(events=folder / store.EVENTS)
+    return RunLog(events=folder / (f"events-worker-{worker}.jsonl" if worker else store.EVENTS))
 
 
 @contextmanager

@@ -120,6 +120,7 @@ class RemoteStore(Store):
         text = manifest_json(manifest)
         files.write_bytes(files.join(place, MANIFEST), text.encode())
         write_text(folder / MANIFEST, text)
+        files.remove_folder(self.unfinished(manifest.stage, manifest.key))
 
     def run_place(self, name: str) -> str:
         return files.join(self.url, name)

@@ -169,6 +169,14 @@ def _train(model: TrainedModel) -> dict[str, Any]:
         "best_step": model.best_step,
         "best_val_loss": model.best_val_loss,
         "num_parameters": model.num_parameters,
+        "padding_share": model.padding_share,
+        "padding_share_of_one_width": model.padding_share_of_one_width,
+        "batch_shapes": [
+            list(shape) for shape in zip(model.batch_rows, model.batch_widths, strict=True)
+        ],
+        "num_resumed": model.num_resumed,
+        "rollbacks": model.rollbacks,
+        "input": model.input,
         "history": model.history,
     }
 

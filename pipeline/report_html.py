@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import plots
 from .report_data import shares_in_words
-from .report_text import batch_of, headline, size, text
+from .report_text import batch_of, headline, input_verdict, rollbacks, size, text
 
 if TYPE_CHECKING:
     from ..components.contracts import EvalReport, Servable, ShardSet, TrainedModel
@@ -37,6 +37,9 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
+        "input_verdict": input_verdict,
+        "rollbacks": rollbacks,
+        "sentence": lambda value: f"{value[:1].upper()}{value[1:]}.",
         "number": text,
         "percent": lambda value, digits=1: text(value, f".{digits}%"),
         "count": lambda value: text(value, ",.0f"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import report_data
@@ -108,7 +108,7 @@ def _summary_export(
 def _summary_train(train: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if train is None:
         return []
-    return [
+    rows = [
         (
             "training",
             f"{train['strategy']} x {train['num_replicas']}, {train['precision']}; "
@@ -116,6 +116,32 @@ def _summary_train(train: Mapping[str, Any] | None) -> list[tuple[str, str]]:
             f"best validation loss {text(train['best_val_loss'], '.4f')}",
         )
     ]
+    if train["rollbacks"]:
+        rows.append(("left out", rollbacks(train["rollbacks"])))
+    if train["input"] is not None:
+        rows.append(("input", input_verdict(train["input"])))
+    return rows
+
+
+def rollbacks(left_out: Sequence[Mapping[str, Any]]) -> str:
+    """The windows of batches that broke the loss."""
+    windows = (
+        f"{one['num_batches']:,} batches from {one['first_batch']:,} of epoch {one['epoch']}"
+        for one in left_out
+    )
+    return f"the loss broke; left out were {'; '.join(windows)}"
+
+
+def input_verdict(verdict: Mapping[str, Any]) -> str:
+    """What set the pace of training, and what to do about it."""
+    share = f"{verdict['wait_share']:.0%} of the time"
+    alone = f"{text(verdict['examples_per_s_without_input'], ',.0f')} examples/s without it"
+    if verdict["bound"] == "step":
+        return f"the step set the pace: waiting for input took {share}; {alone}"
+    return (
+        f"the input set the pace: waiting for it took {share}; {alone}; train on a machine with "
+        "more CPU cores or a faster disk, or lower train.shuffle_rows"
+    )
 
 
 def _summary_data(data: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -177,6 +177,7 @@ class _Run:
         ctx = Context(
             workdir=folder,
             shared=self.shelf.shared(step.name, step.key),
+            unfinished=self.shelf.unfinished(step.name, step.key),
             data_dir=self.config.data_dir,
             seed=self.config.seed,
             hardware=self.hardware,

@@ -43,6 +43,11 @@ class Stage:
         """Which of `seed`, `hardware` and `machine` the result depends on."""
         return getattr(self.module, "USES", frozenset())
 
+    @property
+    def workers(self) -> bool:
+        """Whether all processes that train together run it, and not the chief alone."""
+        return getattr(self.module, "WORKERS", False)
+
     def check(self, config: Any, data_dir: str) -> None:
         """What can be checked without running; many stages have nothing to check."""
         if hasattr(self.module, "check"):
@@ -80,13 +85,16 @@ def impossible(hardware: Any, sections: Mapping[str, Any]) -> list[str]:
     """Combinations across sections that no run could carry out, in the words of the config."""
     preprocess, train = sections["preprocess"], sections["train"]
     problems = []
-    replicas = hardware.replicas or 1
-    if train.global_batch_size % replicas:
+    replicas, parts = hardware.replicas or 1, train.accumulate_steps
+    if train.global_batch_size % (replicas * parts):
+        times = f" times train.accumulate_steps ({parts})" if parts > 1 else ""
         problems.append(
-            f"train.global_batch_size: must be a multiple of hardware.replicas ({replicas}); "
-            f"received {train.global_batch_size}; e.g. {replicas * 32}"
+            f"train.global_batch_size: must be a multiple of hardware.replicas ({replicas})"
+            f"{times}; "
+            f"received {train.global_batch_size}; e.g. {replicas * parts * 32}"
         )
-    too_long = [b for b in train.buckets if b > preprocess.sequence_length]
+    widths = () if isinstance(train.buckets, int) else train.buckets
+    too_long = [b for b in widths if b > preprocess.sequence_length]
     if too_long:
         problems.append(
             f"train.buckets: none may be longer than preprocess.sequence_length "

@@ -103,6 +103,10 @@ class Store:
         """Where workers on other machines may write files of the artifact."""
         return str(self.folder(stage, key))
 
+    def unfinished(self, stage: str, key: str) -> str:
+        """Where a stage keeps what lets a later attempt go on; no part of the artifact."""
+        return f"{self.shared(stage, key)}.unfinished"
+
     def manifest(self, stage: str, key: str) -> Manifest | None:
         """The manifest of a finished artifact whose files have their sizes; else None."""
         manifest = read_manifest(self.folder(stage, key) / MANIFEST)
@@ -162,6 +166,7 @@ class Store:
         for file in manifest.files:
             _flush(folder / file.path)
         write_text(folder / MANIFEST, manifest_json(manifest))
+        files.remove_folder(self.unfinished(manifest.stage, manifest.key))
 
     def run_place(self, name: str) -> str:
         """Where people find the report of a run."""

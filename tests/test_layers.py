@@ -49,6 +49,9 @@ MAY_BE_HEAVY = {
     "components/train/dataset.py",
     "components/train/loop.py",
     "components/train/optimizer.py",
+    "components/train/recorder.py",
+    "components/train/speed.py",
+    "components/train/trainee.py",
 }
 MODULES = sorted(
     path.relative_to(CHECKOUT).as_posix()

@@ -83,6 +83,7 @@ def split_of_shards(name: str, shards: Sequence[ShardFacts]) -> Split:
                 num_examples=shard.num_examples,
                 size_bytes=shard.size_bytes,
                 sha256=shard.sha256,
+                length_counts=shard.length_counts,
             )
             for shard in shards
         ),

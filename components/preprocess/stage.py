@@ -36,7 +36,7 @@ from .work import Work
 
 __all__ = ["Config", "Cut", "Inputs", "Output", "Source", "Vocabulary", "check", "run"]
 
-VERSION = 2
+VERSION = 3
 
 REJECTS_FILE = "rejects.jsonl"
 SCRATCH = "scratch"

@@ -1,4 +1,4 @@
-"""Which widths batches have, and how many batches an epoch takes: pure arithmetic.
+"""Which shapes batches have, and how many batches an epoch takes: pure arithmetic.
 
 A batch is as wide as the bucket that its rows fell into, so that short rows are not padded to the
 longest one, while an accelerator still compiles only one program a bucket.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+
+_MOST_CANDIDATES = 128  # boundaries that are weighed against each other
 
 
 def bucket_lengths(
@@ -31,6 +33,58 @@ def bucket_lengths(
     return tuple(widths[: needed + 1])
 
 
+def choose_lengths(
+    length_counts: Sequence[int], most: int, *, sequence_length: int, multiple: int = 8
+) -> tuple[int, ...]:
+    """At most `most` widths, multiples of `multiple`, that pad the rows least.
+
+    `length_counts[n]` rows have n tokens. The last width takes the longest row; none is above
+    `sequence_length`, which need not be a multiple. Exact over the multiples, or over 128 evenly
+    spaced ones of them where there are more; fewer widths are returned where more gain nothing.
+    """
+    longest = max((n for n, count in enumerate(length_counts) if count), default=1)
+    step = multiple * -(-longest // (multiple * _MOST_CANDIDATES))
+    ends = [min(end, sequence_length) for end in range(step, longest + step, step)]
+    rows = [0, *itertools.accumulate(length_counts)]
+    below = [0, *(rows[min(end, longest) + 1] for end in ends)]  # rows that fit into each
+    # cost[j]: fewest positions for the rows that fit into ends[j - 1] with the widths so far.
+    cost = [0.0, *([float("inf")] * len(ends))]
+    chosen: list[list[int]] = []
+    for _ in range(min(most, len(ends))):
+        chosen.append([0] * (len(ends) + 1))
+        before, cost = cost, [0.0, *([float("inf")] * len(ends))]
+        for j in range(1, len(ends) + 1):
+            for i in range(j):
+                total = before[i] + (below[j] - below[i]) * ends[j - 1]
+                if total < cost[j]:
+                    cost[j], chosen[-1][j] = total, i
+        if cost[-1] >= before[-1]:  # one more width gains nothing
+            chosen.pop()
+            break
+    widths, j = [], len(ends)
+    for came_from in reversed(chosen):
+        if j == 0:
+            break
+        widths.append(ends[j - 1])
+        j = came_from[j]
+    return tuple(sorted(widths))
+
+
+def batch_rows(
+    lengths: Sequence[int], *, widest: int, constant_tokens: bool, multiple: int
+) -> tuple[int, ...]:
+    """Rows of a global batch of each width.
+
+    `widest` rows at the last width; with `constant_tokens` narrower ones take as many more as
+    keep the positions of a step about the same, never more of them, in multiples of `multiple`
+    (the replicas, times what a chip likes).
+    """
+    if not constant_tokens:
+        return (widest,) * len(lengths)
+    positions = widest * lengths[-1]
+    return tuple(max(positions // length // multiple * multiple, widest) for length in lengths)
+
+
 def rows_per_bucket(length_counts: Sequence[int], lengths: Sequence[int]) -> tuple[int, ...]:
     """How many rows fall into each bucket; `length_counts[n]` rows have n tokens."""
     edges = [0, *(length + 1 for length in lengths)]
@@ -39,15 +93,24 @@ def rows_per_bucket(length_counts: Sequence[int], lengths: Sequence[int]) -> tup
     return tuple(counts)
 
 
-def num_batches(length_counts: Sequence[int], lengths: Sequence[int], batch_size: int) -> int:
-    """Batches in one pass; the last batch of a bucket is filled up, so each rounds up."""
-    return sum(-(-rows // batch_size) for rows in rows_per_bucket(length_counts, lengths))
+def num_batches(
+    length_counts: Sequence[int], lengths: Sequence[int], rows: Sequence[int]
+) -> tuple[int, ...]:
+    """Batches of each width in one pass; the last of a bucket is filled up, so each rounds up.
+
+    `rows` are those of a batch of each width.
+    """
+    counts = rows_per_bucket(length_counts, lengths)
+    return tuple(-(-count // size) for count, size in zip(counts, rows, strict=True))
 
 
-def padding_share(length_counts: Sequence[int], lengths: Sequence[int], batch_size: int) -> float:
+def padding_share(
+    length_counts: Sequence[int], lengths: Sequence[int], rows: Sequence[int]
+) -> float:
     """The share of the computed positions that hold no token, the filled-up rows included."""
     tokens = sum(length * count for length, count in enumerate(length_counts))
-    rows = rows_per_bucket(length_counts, lengths)
-    batches = (-(-n // batch_size) for n in rows)
-    positions = sum(n * batch_size * length for n, length in zip(batches, lengths, strict=True))
+    batches = num_batches(length_counts, lengths, rows)
+    positions = sum(
+        number * size * length for number, size, length in zip(batches, rows, lengths, strict=True)
+    )
     return 1 - tokens / positions if positions else 0.0

@@ -1,90 +1,26 @@
-"""What is watched while Keras trains: broken losses, speed, best weights, history, scalars."""
+"""What is kept while Keras trains: the best weights, and checkpoints to go on from."""
 
 from __future__ import annotations
 
 import math
 import os
-import time
+import signal
+import threading
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
 
-from ..contracts import EpochRecord
 from ..stage import Log
+from .checkpoint import Checkpoint, Checkpoints
+from .recorder import Recorder
+from .trainee import Progress, Totals, Trainee
 
 WEIGHTS_FILE = "best.weights.h5"
-
-
-class StopOnBrokenLoss(keras.callbacks.Callback):
-    """Raises `FloatingPointError` after the first step whose loss is not a finite number."""
-
-    def __init__(self, weights: BestWeights) -> None:
-        super().__init__()
-        self._weights = weights
-        self._step = 0
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._step += 1
-        # The mean over the epoch so far: one value that is not finite spoils it for good.
-        self._check("loss", (logs or {})["loss"])
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._check("val_loss", (logs or {})["val_cross_entropy"])
-
-    def _check(self, name: str, value: float) -> None:
-        if math.isfinite(value):
-            return
-        best = self._weights
-        kept = "there is no checkpoint yet"
-        if best.step:
-            kept = f"the last good checkpoint is that of step {best.step}, {best.path}"
-        raise FloatingPointError(
-            f"train: {name} must be a finite number; received {value} at step {self._step}; "
-            f"{kept}. Lower train.learning_rate or train.clip_norm, raise train.warmup_share, or "
-            "set hardware.precision to float32"
-        )
-
-
-class Speedometer(keras.callbacks.Callback):
-    """Counts rows and tokens of training steps, and the time that these steps took.
-
-    Validation is outside its clock, and so is the first step of each batch width: it compiles.
-    """
-
-    def __init__(self, num_replicas: int) -> None:
-        super().__init__()
-        self._num_replicas = num_replicas
-        self._widths: set[int] = set()
-        self._then = 0.0
-        self.num_examples = self.num_tokens = 0.0
-        self.seconds = 0.0
-
-    @property
-    def examples_per_s(self) -> float:
-        """0.0 when every step was one that compiled."""
-        return self.num_examples / self.seconds if self.seconds else 0.0
-
-    @property
-    def tokens_per_s(self) -> float:
-        """As `examples_per_s`; padding is not counted."""
-        return self.num_tokens / self.seconds if self.seconds else 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._then = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.perf_counter()
-        width = round((logs or {})["width"])
-        if width in self._widths:
-            self.seconds += now - self._then
-            # Keras gives the mean over the replicas.
-            self.num_examples += (logs or {})["examples"] * self._num_replicas
-            self.num_tokens += (logs or {})["tokens"] * self._num_replicas
-        self._widths.add(width)
-        self._then = now
+EXIT_CODE = 128 + signal.SIGTERM
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -93,107 +29,184 @@ class BestWeights(keras.callbacks.Callback):
     They are written under another name and then renamed, so that the file is always a whole one.
     """
 
-    def __init__(self, classifier: keras.Model, folder: Path, *, patience: int | None) -> None:
+    def __init__(
+        self, trainee: Trainee, save: Callable[[Path], None], folder: Path, *, patience: int | None
+    ) -> None:
         super().__init__()
         self.path = folder / WEIGHTS_FILE
-        self._classifier = classifier
+        self._trainee, self._save = trainee, save
         self._patience = patience
-        self._epochs_since = 0
-        self._steps_done = 0
+        self.epochs_since = 0
         self.step = 0  # 0: none kept yet
         self.loss = math.inf
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._steps_done += 1
+    @property
+    def is_over(self) -> bool:
+        """Whether patience has come to its end."""
+        return self._patience is not None and self.epochs_since >= self._patience
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        loss = (logs or {})["val_cross_entropy"]
+        loss = (logs or {})["val_loss"]
         if loss < self.loss:
-            self.loss, self.step, self._epochs_since = loss, self._steps_done, 0
+            self.loss, self.step, self.epochs_since = loss, self._trainee.progress.num_steps, 0
             partial = self.path.with_name(f"partial.{self.path.name}")
-            self._classifier.save_weights(partial)
+            self._save(partial)
             os.replace(partial, self.path)
             return
-        self._epochs_since += 1
-        if self._patience is not None and self._epochs_since >= self._patience:
+        self.epochs_since += 1
+        if self.is_over:
             self.model.stop_training = True
 
 
-class Recorder(keras.callbacks.Callback):
-    """Tells of every step and epoch: the log, the history and TensorBoard scalars."""
+@dataclass(kw_only=True)
+class Books:
+    """What a training has to remember besides its variables."""
+
+    best: BestWeights
+    recorder: Recorder
+    num_resumed: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON types."""
+        best = {"loss": self.best.loss, "step": self.best.step, "since": self.best.epochs_since}
+        if not math.isfinite(self.best.loss):
+            best["loss"] = None  # type: ignore[assignment]
+        return {
+            "best": best,
+            "recorder": self.recorder.facts(),
+            "num_resumed": self.num_resumed,
+        }
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Takes up what `facts` told."""
+        best = facts["best"]
+        self.best.loss = math.inf if best["loss"] is None else best["loss"]
+        self.best.step, self.best.epochs_since = best["step"], best["since"]
+        self.recorder.restore(facts["recorder"])
+        self.num_resumed = facts["num_resumed"]
+
+
+class Checkpointer(keras.callbacks.Callback):
+    """Saves a checkpoint at the start, every `every` steps, after each epoch and on SIGTERM.
+
+    On SIGTERM, which preempted machines get, the process ends with exit code 143 once it is saved:
+    after the window of steps that is on its way. All that train together end so, one window later.
+    Put it last: it saves what the others noted.
+    """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        num_steps: int,
-        learning_rate: Callable[[int], float],
-        speed: Speedometer,
-        log: Log,
+        self, trainee: Trainee, checkpoints: Checkpoints, books: Books, *, every: int, log: Log
     ) -> None:
         super().__init__()
-        self.history: list[EpochRecord] = []
-        self._folder = folder
-        self._num_steps = num_steps
-        self._every = max(1, num_steps // 500)  # steps between two points of a curve
-        self._learning_rate = learning_rate
-        self._speed = speed
-        self._log = log
-        self._step = 0
-        self._started = 0.0
-        self._writer: Any = None
+        self._trainee, self._checkpoints, self._books = trainee, checkpoints, books
+        self._every, self._log = every, log
+        self._totals = Totals()  # of the epoch so far
+        self._saved_at: int | None = None
+        self._restored = False
+        self._former: Any = None
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Puts everything back to where `checkpoint` was saved."""
+        _assign(variables(self._trainee), checkpoint.arrays())
+        facts = checkpoint.facts
+        skipped = self._trainee.progress.skipped  # of this process, and so the newer
+        self._trainee.progress = Progress(
+            **facts["progress"] | ({"skipped": skipped} if skipped else {})
+        )
+        self._totals = Totals(**facts["totals"])
+        self._books.restore(facts["books"])
+        checkpoint.fetch_best(self._books.best.path)
+        self._saved_at, self._restored = checkpoint.step, True
+
+    def save(self) -> None:
+        """Saves the state after the last window."""
+        progress = self._trainee.progress
+        arrays = {name: np.asarray(v) for name, v in variables(self._trainee).items()}
+        if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
+            self._trainee.blame(None, "every weight")
+        facts = {
+            "progress": asdict(progress),
+            "totals": asdict(self._totals),
+            "books": self._books.facts(),
+        }
+        best = self._books.best.path
+        self._checkpoints.save(
+            progress.num_steps,
+            facts=facts,
+            arrays=arrays,
+            best=best if self._books.best.step else None,
+        )
+        self._saved_at = progress.num_steps
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self._writer = tf.summary.create_file_writer(str(self._folder))
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._started = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._step += 1
-        logs = logs or {}
-        note = f"loss {logs['cross_entropy']:.3f} acc {logs['accuracy']:.3f}"
-        if speed := self._speed.examples_per_s:
-            note += f" {speed:.0f} examples/s"
-        self._log.progress("train", self._step, self._num_steps, note=note)
-        if self._step % self._every == 0:
-            rate = self._learning_rate(self._step - 1)
-            self._write(
-                {"step/mean_loss_of_epoch": logs["cross_entropy"], "step/learning_rate": rate}
-            )
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs = logs or {}
-        record = EpochRecord(
-            epoch=epoch + 1,
-            step=self._step,
-            loss=logs["cross_entropy"],
-            accuracy=logs["accuracy"],
-            val_loss=logs["val_cross_entropy"],
-            val_accuracy=logs["val_accuracy"],
-            learning_rate=self._learning_rate(self._step - 1),
-            seconds=time.perf_counter() - self._started,
-        )
-        self.history.append(record)
-        names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
-        scalars = {f"epoch/{name}": getattr(record, name) for name in names}
-        self._write(scalars | {"epoch/examples_per_s": self._speed.examples_per_s})
-        self._log.info(
-            f"epoch {record.epoch}: loss {record.loss:.4f}, accuracy {record.accuracy:.4f}, "
-            f"val_loss {record.val_loss:.4f}, val_accuracy {record.val_accuracy:.4f}",
-            epoch=record.epoch,
-            step=record.step,
-            loss=record.loss,
-            val_loss=record.val_loss,
-            val_accuracy=record.val_accuracy,
-        )
+        if threading.current_thread() is threading.main_thread():
+            self._former = signal.signal(signal.SIGTERM, self._stop_soon)
+        if self._saved_at is None:
+            self.save()
 
     def close(self) -> None:
-        """Writes out what is buffered; call it also after a failure."""
-        if self._writer is not None:
-            self._writer.close()
+        """Gives SIGTERM back to whoever had it."""
+        if self._former is not None:
+            signal.signal(signal.SIGTERM, self._former)
+            self._former = None
 
-    def _write(self, scalars: dict[str, float]) -> None:
-        with self._writer.as_default():
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value, step=self._step)
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        progress = self._trainee.progress
+        if self._restored and epoch == progress.epoch:
+            self._trainee.totals = Totals(**asdict(self._totals))
+        else:
+            progress.epoch, progress.step, self._totals = epoch, 0, Totals()
+        self._restored = False
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._totals = Totals(**asdict(self._trainee.totals))
+        done = self._trainee.progress.num_steps
+        if self._trainee.must_stop:
+            self._stop()
+        elif done - (self._saved_at or 0) >= self._every:
+            self.save()
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if self._trainee.must_stop:
+            self._stop()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        progress = self._trainee.progress
+        progress.epoch, progress.step, self._totals = epoch + 1, 0, Totals()
+        self.save()
+
+    def stop_if_told(self) -> None:
+        """Call it after the last window: there is none left to tell others in."""
+        if self._trainee.wants_to_stop:
+            self._stop()
+
+    def _stop_soon(self, signum: int, frame: Any) -> None:
+        self._trainee.wants_to_stop = True
+
+    def _stop(self) -> None:
+        self.save()
+        step = self._trainee.progress.num_steps
+        self._log.info(
+            f"train: told to stop (SIGTERM); the checkpoint of step {step} is saved; run the same "
+            "command again to go on",
+            step=step,
+        )
+        raise SystemExit(EXIT_CODE)
+
+
+def variables(trainee: Trainee) -> dict[str, Any]:
+    """Every variable that a step reads or writes, random states included, by a unique name."""
+    every = [*trainee.variables, *trainee.optimizer.variables]
+    unique = {id(variable): variable for variable in every}.values()
+    return {f"{i:05d}/{variable.path}": variable for i, variable in enumerate(unique)}
+
+
+def _assign(variables: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    if set(variables) != set(arrays):
+        odd = sorted(set(variables) ^ set(arrays))[0]
+        raise ValueError(
+            f"train: a checkpoint must hold the variables of this model and optimizer; {odd} is "
+            "in one of them only; remove the folder of checkpoints to train from the start"
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

@@ -1,4 +1,4 @@
-"""Shards -> batches: int32 features, labels and weights, always `global_batch_size` rows.
+"""Shards -> batches: int32 features, labels and weights, full ones of a few shapes.
 
 The order of the rows is a function of seed and epoch only, and not of how often somebody asked for
 an iterator: the number of replicas must not change it.
@@ -6,7 +6,7 @@ an iterator: the number of replicas must not change it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ..batches import num_tokens, parse_examples
 from ..contracts import Split
-from ..example_spec import SHARDS_READ_AT_ONCE
+from ..example_spec import SHARDS_READ_AT_ONCE, TOKEN_IDS
 
 _ROWS_A_TURN = 16  # read from one file before the next one has its turn
 _ROWS_A_CHUNK = 1024  # measured at a time
@@ -25,34 +25,44 @@ def training_batches(
     folder: str | Path,
     *,
     lengths: Sequence[int],
-    batch_size: int,
+    rows: Sequence[int],
     has_text_pair: bool,
     shuffle_rows: int,
     num_steps: int,
     epochs: int,
     seed: int,
+    start: tuple[int, int] = (0, 0),
+    share: tuple[int, int] = (0, 1),
 ) -> Any:
     """Every epoch after the other, each reshuffled and `num_steps` batches long.
 
     Elements: features int32 `(B, L)`, labels int32 `(B,)`, weights float32 `(B,)`; L is one of
-    `lengths`. Rows of weight 0 fill up the last batch of a bucket; they repeat a row of it.
+    `lengths`, B the number of `rows` for it. Rows of weight 0 fill up the last batch of a bucket;
+    they repeat a row of it.
 
-    An epoch of another length than `num_steps` raises a `tf.errors.OpError` when it is read.
+    Args:
+        start: epoch and batch to begin with. What is before it is the same with any start: its
+            rows are read, but not parsed.
+        share: index and number of the hosts that read; see `_share`. `rows` are those of a host.
+
+    An epoch of more batches than `num_steps` raises a `tf.errors.OpError` when it is read, and so
+    does one of fewer where one host reads all. Of several, those that have fewer rows go on with
+    batches of weight 0.
     """
-    files = _files(split, folder)
+    files, kept = _share(split, folder, share)
 
-    def epoch_batches(epoch: tf.Tensor) -> Any:
+    def epoch_chunks(epoch: tf.Tensor) -> Any:
         # Far apart, so that two runs with neighbouring seeds do not share epochs.
         epoch_seed = tf.constant(seed, tf.int64) * 1_000_003 + epoch
         names = tf.data.Dataset.from_tensor_slices(files)
         names = names.shuffle(len(files), seed=epoch_seed, reshuffle_each_iteration=False)
-        rows = _read(names, len(files))
-        rows = rows.shuffle(shuffle_rows, seed=epoch_seed, reshuffle_each_iteration=False)
-        batches = _batches(rows, lengths, batch_size, has_text_pair)
-        return batches.apply(tf.data.experimental.assert_cardinality(num_steps))
+        examples = kept(_read(names, len(files)))
+        examples = examples.shuffle(shuffle_rows, seed=epoch_seed, reshuffle_each_iteration=False)
+        return _exactly(num_steps, _chunks(examples, lengths, rows), share)
 
-    batches = tf.data.Dataset.range(epochs).flat_map(epoch_batches)
-    return _finished(batches)
+    first_epoch, first_batch = start
+    chunks = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_chunks).skip(first_batch)
+    return _finished(chunks, lengths, rows, has_text_pair)
 
 
 def validation_batches(
@@ -60,19 +70,44 @@ def validation_batches(
     folder: str | Path,
     *,
     lengths: Sequence[int],
-    batch_size: int,
+    rows: Sequence[int],
     has_text_pair: bool,
     num_steps: int,
+    share: tuple[int, int] = (0, 1),
 ) -> Any:
     """One pass in the order of the shards; elements as of `training_batches`."""
-    files = _files(split, folder)
-    rows = _read(tf.data.Dataset.from_tensor_slices(files), 1)
-    batches = _batches(rows, lengths, batch_size, has_text_pair)
-    return _finished(batches.apply(tf.data.experimental.assert_cardinality(num_steps)))
+    files, kept = _share(split, folder, share)
+    examples = kept(_read(tf.data.Dataset.from_tensor_slices(files), 1))
+    chunks = _exactly(num_steps, _chunks(examples, lengths, rows), share)
+    return _finished(chunks, lengths, rows, has_text_pair)
 
 
-def _files(split: Split, folder: str | Path) -> list[str]:
-    return [str(Path(folder) / shard.records_file) for shard in split.shards]
+def repeated_batch(batches: Any, length: int) -> Any:
+    """The first of `batches` that is `length` wide, again and again."""
+    fitting = batches.filter(lambda features, *_: tf.shape(features[TOKEN_IDS])[1] == length)
+    return fitting.take(1).cache().repeat()
+
+
+def _share(
+    split: Split, folder: str | Path, share: tuple[int, int]
+) -> tuple[list[str], Callable[[Any], Any]]:
+    """The files that a host reads, and what it keeps of their rows.
+
+    Every `count`-th file; where there are fewer files than hosts, every `count`-th row of all.
+    """
+    index, count = share
+    files = [str(Path(folder) / shard.records_file) for shard in split.shards]
+    if len(files) >= count:
+        return files[index::count], lambda examples: examples
+    return files, lambda examples: examples.shard(count, index)
+
+
+def _exactly(num_steps: int, chunks: Any, share: tuple[int, int]) -> Any:
+    if share[1] > 1:
+        # One row at least is there: `plan` saw to it.
+        empty = chunks.take(1).map(lambda serialized, bucket, _: (serialized[:1], bucket, 0))
+        chunks = chunks.concatenate(empty.repeat()).take(num_steps)
+    return chunks.apply(tf.data.experimental.assert_cardinality(num_steps))
 
 
 def _read(names: Any, num_files: int) -> Any:
@@ -83,53 +118,58 @@ def _read(names: Any, num_files: int) -> Any:
     )
 
 
-def _batches(rows: Any, lengths: Sequence[int], batch_size: int, has_text_pair: bool) -> Any:
-    """Serialised rows -> finished batches, one bucket each."""
+def _chunks(examples: Any, lengths: Sequence[int], rows: Sequence[int]) -> Any:
+    """Serialised examples -> those of one batch, not filled up, their bucket, and how many."""
     if len(lengths) == 1:
-        chunks = rows.batch(batch_size).map(lambda serialized: (serialized, 0))
+        chunks = examples.batch(rows[0]).map(
+            lambda serialized: (serialized, tf.constant(0, tf.int64))
+        )
     else:
-        chunks = _bucketed(rows, lengths, batch_size)
-    width = tf.constant(lengths, tf.int32)
-
-    def finish(serialized: tf.Tensor, bucket: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
-        num_rows = tf.shape(serialized)[0]
-        filling = tf.fill([batch_size - num_rows], serialized[0])
-        serialized = tf.ensure_shape(tf.concat([serialized, filling], axis=0), [batch_size])
-        length = lengths[0] if len(lengths) == 1 else width[bucket]
-        features, labels = parse_examples(serialized, has_text_pair=has_text_pair, length=length)
-        weights = tf.sequence_mask(num_rows, batch_size, dtype=tf.float32)
-        shape = [batch_size, lengths[0] if len(lengths) == 1 else None]
-        features = {name: tf.ensure_shape(value, shape) for name, value in features.items()}
-        return features, labels, weights
-
-    return chunks.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        chunks = _bucketed(examples, lengths, rows)
+    return chunks.map(lambda serialized, bucket: (serialized, bucket, tf.shape(serialized)[0]))
 
 
-def _bucketed(rows: Any, lengths: Sequence[int], batch_size: int) -> Any:
-    """Batches of serialised rows of one bucket, with its number.
+def _bucketed(examples: Any, lengths: Sequence[int], rows: Sequence[int]) -> Any:
+    """As `_chunks`.
 
     Lengths are measured a chunk at a time, and rows stay strings until they are batched: both are
     several times faster than bucketing parsed rows one by one.
     """
-    edges = tf.constant(lengths[:-1], tf.int64)
+    edges, sizes = tf.constant(lengths[:-1], tf.int64), tf.constant(rows, tf.int64)
 
     def measure(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         bucket = tf.searchsorted(edges, num_tokens(serialized), side="left")
         return serialized, tf.cast(bucket, tf.int64)
 
-    measured = rows.batch(_ROWS_A_CHUNK).map(measure, num_parallel_calls=2, deterministic=True)
+    measured = examples.batch(_ROWS_A_CHUNK).map(measure, num_parallel_calls=2, deterministic=True)
     return measured.unbatch().group_by_window(
         key_func=lambda serialized, bucket: bucket,
-        reduce_func=lambda bucket, window: window.batch(batch_size).map(
+        reduce_func=lambda bucket, window: window.batch(sizes[bucket]).map(
             lambda serialized, buckets: (serialized, buckets[0])
         ),
-        window_size=batch_size,
+        window_size_func=lambda bucket: sizes[bucket],
     )
 
 
-def _finished(batches: Any) -> Any:
+def _finished(chunks: Any, lengths: Sequence[int], rows: Sequence[int], has_text_pair: bool) -> Any:
+    """Chunks -> full batches, parsed."""
+    widths, sizes = tf.constant(lengths, tf.int32), tf.constant(rows, tf.int32)
+    one_size = rows[0] if len(set(rows)) == 1 else None
+    one_width = lengths[0] if len(lengths) == 1 else None
+
+    def finish(serialized: Any, bucket: Any, num_rows: Any) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        size = one_size or sizes[bucket]
+        filling = tf.fill([size - tf.shape(serialized)[0]], serialized[0])
+        serialized = tf.ensure_shape(tf.concat([serialized, filling], axis=0), [one_size])
+        length = one_width or widths[bucket]
+        features, labels = parse_examples(serialized, has_text_pair=has_text_pair, length=length)
+        weights = tf.ensure_shape(tf.sequence_mask(num_rows, size, dtype=tf.float32), [one_size])
+        features = {
+            name: tf.ensure_shape(value, [one_size, one_width]) for name, value in features.items()
+        }
+        return features, tf.ensure_shape(labels, [one_size]), weights
+
+    batches = chunks.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
     options.deterministic = True
-    # Every replica reads the whole batch and takes its share; files are not divided up.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return batches.prefetch(2).with_options(options)

@@ -1,80 +1,47 @@
-"""Builds the classifier on the lane's devices and fits it."""
+"""Builds the classifier on the lane's devices and fits it, from the start or from a checkpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from ..contracts import ShardSet, TrainedModel
-from ..example_spec import PADDING_MASK
+from ..contracts import InputVerdict, Rollback, ShardSet, TrainedModel
 from ..modeling import build, without_preset
 from ..stage import Lane, Log
-from . import buckets, callbacks, dataset, schedule
+from . import callbacks, dataset, schedule
+from .checkpoint import Checkpoints
 from .optimizer import adamw
+from .plan import Plan, make_plan
+from .recorder import Recorder
+from .speed import Speedometer, judge_input
 from .stage import Config
-
-
-class Latest(keras.metrics.Metric):
-    """The value of the last step, so that a fact of a batch reaches the callbacks."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name)
-        self.value = self.add_variable((), "zeros", aggregation="mean", name="value")
-
-    def update_state(self, value: Any) -> None:
-        self.value.assign(tf.cast(value, tf.float32))
-
-    def result(self) -> Any:
-        return self.value
-
-
-class Trainee(keras.Model):
-    """The classifier's layers with a training step that also says what was in the batch."""
-
-    def __init__(self, **layers: Any) -> None:
-        super().__init__(**layers)
-        self.examples, self.tokens, self.width = (
-            Latest(name) for name in ("examples", "tokens", "width")
-        )
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        features, _, weights = data
-        mask = features[PADDING_MASK]
-        per_row = tf.cast(tf.reduce_sum(mask, axis=1), tf.float32)
-        self.examples.update_state(tf.reduce_sum(weights))
-        self.tokens.update_state(tf.reduce_sum(per_row * weights))
-        self.width.update_state(tf.shape(mask)[1])
-        return super().train_step(data)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What follows from config and shards before anything is built."""
-
-    lengths: tuple[int, ...]  # of batches, increasing
-    train_steps: int  # an epoch
-    validation_steps: int
-    total_steps: int  # unless stopped early
-    rate: dict[str, Any]  # arguments of `schedule.learning_rate`
-    padding_share: float  # of the positions of an epoch
+from .trainee import BrokenLoss, Trainee
 
 
 def train(
-    config: Config, shards: ShardSet, *, workdir: Path, seed: int, lane: Lane, log: Log
+    config: Config,
+    shards: ShardSet,
+    *,
+    workdir: Path,
+    checkpoints: Checkpoints,
+    seed: int,
+    lane: Lane,
+    log: Log,
 ) -> TrainedModel:
-    """See `stage.run`. The same seed and number of replicas give the same weights on a CPU.
+    """See `stage.run`. The same seed and number of replicas give the same weights on a CPU, however
+    often the training was interrupted.
 
     Dropout draws the same mask on every replica: Keras mirrors the state of its generators.
     """
     # Whatever ran in this process before leaves no trace in names or random numbers.
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    plan = make_plan(config, shards)
+    plan = make_plan(config, shards, num_replicas=lane.num_replicas, strategy=lane.strategy_name)
     with lane.scope():
         classifier = build(
             config.model,
@@ -82,27 +49,37 @@ def train(
             sequence_length=shards.sequence_length,
             num_labels=len(shards.label_names),
             has_text_pair=shards.has_text_pair,
+            tokenizer_fingerprint=shards.tokenizer_fingerprint,
         )
         trainee = compiled(classifier, config, plan)
-    num_parameters = classifier.count_params()
+    trainee.num_workers = lane.num_workers
     log.info(
-        f"training {classifier.name} ({num_parameters:,} parameters) on {lane.description}: "
-        f"{plan.train_steps:,} steps an epoch, {plan.padding_share:.0%} padding",
-        num_parameters=num_parameters,
+        f"training {classifier.name} ({classifier.count_params():,} parameters) on "
+        f"{lane.description}: {plan.train_steps:,} steps an epoch, {_shapes(plan)}; "
+        f"{plan.padding_share:.0%} padding, {plan.padding_share_of_one_width:.0%} were all rows "
+        f"{shards.sequence_length} wide",
+        num_parameters=classifier.count_params(),
         steps_per_epoch=plan.train_steps,
+        steps_per_call=plan.steps_per_call,
         batch_widths=list(plan.lengths),
+        batch_rows=list(plan.rows),
         padding_share=round(plan.padding_share, 4),
+        padding_share_of_one_width=round(plan.padding_share_of_one_width, 4),
     )
-    speed = callbacks.Speedometer(lane.num_replicas)
-    best = callbacks.BestWeights(classifier, workdir, patience=config.early_stopping_patience)
-    recorder = callbacks.Recorder(
-        workdir / "tensorboard",
-        num_steps=plan.total_steps,
-        learning_rate=partial(schedule.learning_rate, **plan.rate),
-        speed=speed,
+    fitting = _fitting(
+        config,
+        shards,
+        plan,
+        trainee,
+        save=classifier.save_weights,
+        workdir=workdir,
+        checkpoints=checkpoints,
+        seed=seed,
+        lane=lane,
         log=log,
     )
-    _fit(trainee, config, shards, plan, seed, (speed, best, recorder))
+    verdict = fitting.fit()
+    best, recorder, speed = fitting.books.best, fitting.books.recorder, fitting.speed
     return TrainedModel(
         uri=str(workdir),
         weights_file=callbacks.WEIGHTS_FILE,
@@ -116,87 +93,188 @@ def train(
         best_val_loss=best.loss,
         examples_per_s=speed.examples_per_s,
         tokens_per_s=speed.tokens_per_s,
-        num_parameters=num_parameters,
+        num_parameters=classifier.count_params(),
         history=tuple(recorder.history),
-    )
-
-
-def make_plan(config: Config, shards: ShardSet) -> Plan:
-    """Widths and numbers of batches, from the length counts of the shards alone."""
-    training, validation = (shards.split(name).length_counts for name in ("train", "validation"))
-    lengths = buckets.bucket_lengths(
-        config.buckets,
-        sequence_length=shards.sequence_length,
-        longest=max(n for counts in (training, validation) for n, c in enumerate(counts) if c),
-    )
-    train_steps = buckets.num_batches(training, lengths, config.global_batch_size)
-    total_steps = train_steps * config.epochs
-    return Plan(
-        lengths=lengths,
-        train_steps=train_steps,
-        validation_steps=buckets.num_batches(validation, lengths, config.global_batch_size),
-        total_steps=total_steps,
-        rate={
-            "peak": config.learning_rate,
-            "warmup_steps": schedule.num_warmup_steps(total_steps, config.warmup_share),
-            "total_steps": total_steps,
-        },
-        padding_share=buckets.padding_share(training, lengths, config.global_batch_size),
+        padding_share=plan.padding_share,
+        padding_share_of_one_width=plan.padding_share_of_one_width,
+        batch_widths=plan.lengths,
+        batch_rows=plan.rows,
+        num_resumed=fitting.books.num_resumed,
+        rollbacks=tuple(
+            Rollback(epoch=epoch + 1, first_batch=first, num_batches=end - first, reason=reason)
+            for epoch, first, end, reason in trainee.progress.skipped
+        ),
+        input=verdict,
     )
 
 
 def compiled(classifier: keras.Model, config: Config, plan: Plan) -> Trainee:
     """The classifier ready to fit; call it inside the scope of the lane."""
-    trainee = Trainee(inputs=classifier.input, outputs=classifier.output)
-    # The loss divides by all rows, those of weight 0 included: a batch of few real rows then moves
-    # the weights as little as these rows would in a full one. Only weighted metrics are true means
-    # over rows; Keras' own val_loss weighs batches.
+    trainee = Trainee(
+        inputs=classifier.input,
+        outputs=classifier.output,
+        shapes=tuple(zip(plan.rows, plan.lengths, strict=True)),
+        steps_per_epoch=plan.train_steps,
+        validation_steps=plan.validation_steps,
+        accumulate_steps=config.accumulate_steps,
+    )
     trainee.compile(
         optimizer=adamw(**plan.rate, weight_decay=config.weight_decay, clip_norm=config.clip_norm),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=[
-            keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy", from_logits=True),
-            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-        ],
         jit_compile=False,
+        steps_per_execution=plan.steps_per_call,
     )
+    trainee.optimizer.build(trainee.trainable_variables)
     return trainee
 
 
-def _fit(
-    trainee: Trainee,
-    config: Config,
-    shards: ShardSet,
-    plan: Plan,
-    seed: int,
-    watchers: tuple[callbacks.Speedometer, callbacks.BestWeights, callbacks.Recorder],
-) -> None:
-    reader: dict[str, Any] = {
-        "lengths": plan.lengths,
-        "batch_size": config.global_batch_size,
-        "has_text_pair": shards.has_text_pair,
-    }
-    speed, best, recorder = watchers
-    try:
-        trainee.fit(
-            dataset.training_batches(
-                shards.split("train"),
-                shards.uri,
-                shuffle_rows=config.shuffle_rows,
-                num_steps=plan.train_steps,
-                epochs=config.epochs,
-                seed=seed,
-                **reader,
-            ),
-            epochs=config.epochs,
-            steps_per_epoch=plan.train_steps,
-            validation_data=dataset.validation_batches(
-                shards.split("validation"), shards.uri, num_steps=plan.validation_steps, **reader
-            ),
-            # In this order: no broken weights are kept, and no broken loss is recorded.
-            callbacks=[callbacks.StopOnBrokenLoss(best), speed, best, recorder],
+def _shapes(plan: Plan) -> str:
+    pairs = (f"{rows} x {width}" for rows, width in zip(plan.rows, plan.lengths, strict=True))
+    return f"batches of {', '.join(pairs)}"
+
+
+@dataclass(kw_only=True)
+class _Fitting:
+    """`fit`, taken up again after an interruption and after a loss that broke."""
+
+    config: Config
+    plan: Plan
+    trainee: Trainee
+    books: callbacks.Books
+    speed: Speedometer
+    checkpointer: callbacks.Checkpointer
+    checkpoints: Checkpoints
+    training: Callable[..., Any]  # start=(epoch, step) -> what `fit` takes
+    validation: Callable[[], Any]
+    repeated: Callable[[int], Any]
+    num_workers: int
+    log: Log
+
+    def fit(self) -> InputVerdict | None:
+        """Trains to the end; what is left are the best weights on disk, and the books."""
+        try:
+            if self._restore():
+                self.books.num_resumed += 1
+            while not self._is_over():
+                try:
+                    self._fit_on()
+                except BrokenLoss as broken:
+                    self._roll_back(broken)
+            self.checkpointer.stop_if_told()
+        finally:
+            self.books.recorder.close()
+            self.checkpointer.close()
+        if self.num_workers > 1:  # each would find another number of steps to be enough
+            return None
+        return judge_input(self.trainee, self.speed, self.repeated)
+
+    def _is_over(self) -> bool:
+        return self.trainee.progress.epoch >= self.config.epochs or self.books.best.is_over
+
+    def _restore(self) -> bool:
+        checkpoint = self.checkpoints.latest()
+        if checkpoint is None:
+            return False
+        self.checkpointer.restore(checkpoint)
+        step = self.trainee.progress.num_steps
+        self.log.info(f"train: going on from the checkpoint of step {step:,}", step=step)
+        return True
+
+    def _fit_on(self) -> None:
+        progress = self.trainee.progress
+        self.trainee.fit(
+            self.training(start=(progress.epoch, progress.step)),
+            initial_epoch=progress.epoch,
+            epochs=self.config.epochs,
+            steps_per_epoch=self.plan.train_steps,
+            validation_data=self.validation(),
+            validation_steps=self.plan.validation_steps,
+            # In this order: what is noted is noted before it is saved.
+            callbacks=[self.speed, self.books.best, self.books.recorder, self.checkpointer],
             shuffle=False,  # the dataset has done it
             verbose=0,
         )
-    finally:
-        recorder.close()
+
+    def _roll_back(self, broken: BrokenLoss) -> None:
+        progress, window = self.trainee.progress, broken.window
+        again = progress.is_skipped(window)
+        if again or len(progress.skipped) >= self.config.max_rollbacks:
+            raise FloatingPointError(
+                f"train: {broken}, in epoch {broken.epoch + 1}; {len(progress.skipped)} windows "
+                "were left out before it (train.max_rollbacks). Lower train.learning_rate or "
+                "train.clip_norm, raise train.warmup_share, or set hardware.precision to float32"
+            ) from broken
+        entry = (broken.epoch, window.start, window.stop, str(broken))
+        progress.skipped.append(entry)
+        self.log.warning(
+            f"train: {broken}; batches {window.start:,} to {window.stop - 1:,} of epoch "
+            f"{broken.epoch + 1} are left out, from the last checkpoint on",
+            epoch=broken.epoch + 1,
+            first_batch=window.start,
+            num_batches=len(window),
+        )
+        self._restore()
+
+
+def _fitting(
+    config: Config,
+    shards: ShardSet,
+    plan: Plan,
+    trainee: Trainee,
+    *,
+    save: Callable[[Path], None],
+    workdir: Path,
+    checkpoints: Checkpoints,
+    seed: int,
+    lane: Lane,
+    log: Log,
+) -> _Fitting:
+    reader: dict[str, Any] = {
+        "folder": shards.uri,
+        "lengths": plan.lengths,
+        "rows": [rows // lane.num_workers for rows in plan.rows],
+        "has_text_pair": shards.has_text_pair,
+    }
+    training = partial(
+        dataset.training_batches,
+        shards.split("train"),
+        shuffle_rows=config.shuffle_rows,
+        num_steps=plan.train_steps,
+        epochs=config.epochs,
+        seed=seed,
+        **reader,
+    )
+    validation = partial(
+        dataset.validation_batches,
+        shards.split("validation"),
+        num_steps=plan.validation_steps,
+        **reader,
+    )
+    speed = Speedometer(trainee, tuple(zip(plan.rows, plan.lengths, strict=True)))
+    recorder = Recorder(
+        trainee,
+        workdir / "tensorboard",
+        num_steps=plan.total_steps,
+        learning_rate=partial(schedule.learning_rate, **plan.rate),
+        speed=speed,
+        log=log,
+    )
+    best = callbacks.BestWeights(trainee, save, workdir, patience=config.early_stopping_patience)
+    books = callbacks.Books(best=best, recorder=recorder)
+    return _Fitting(
+        config=config,
+        plan=plan,
+        trainee=trainee,
+        books=books,
+        speed=speed,
+        checkpointer=callbacks.Checkpointer(
+            trainee, checkpoints, books, every=config.checkpoint_every, log=log
+        ),
+        checkpoints=checkpoints,
+        training=lambda start: lane.feed(lambda *share: training(start=start, share=share)),
+        validation=lambda: lane.feed(lambda *share: validation(share=share)),
+        repeated=lambda i: lane.feed(
+            lambda *share: dataset.repeated_batch(training(share=share), plan.lengths[i])
+        ),
+        num_workers=lane.num_workers,
+        log=log,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +14,25 @@ from pydantic import Field
 
 from ..contracts import ShardSet, TrainedModel
 from ..modeling import BertSpec, ModelSpec
+from ..preset_files import check_preset
 from ..stage import Context
 
-VERSION = 1
+VERSION = 2
 USES = frozenset({"seed", "hardware"})
+WORKERS = True
+
+
+_COUNTS = (
+    "epochs",
+    "global_batch_size",
+    "shuffle_rows",
+    "early_stopping_patience",
+    "accumulate_steps",
+    "steps_per_call",
+    "checkpoint_every",
+    "keep_checkpoints",
+)
+_NO_DIFFERENCE = ("steps_per_call", "checkpoint_every", "keep_checkpoints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +47,26 @@ class Config:
     weight_decay: float = 0.01  # not on biases and layer norms
     clip_norm: float = 1.0  # of the gradient of the global batch
     early_stopping_patience: int | None = 2  # epochs without a lower val_loss; null: never stop
-    buckets: tuple[int, ...] = ()  # widths of batches; empty: all as wide as sequence_length
+    # Widths of batches, or how many of them may be chosen to pad the rows least; empty: one,
+    # sequence_length. A chip compiles one program a width.
+    buckets: int | tuple[int, ...] = ()
+    constant_tokens: bool = False  # narrower batches take more rows, as wide as the widest in all
+    accumulate_steps: int = 1  # parts that a replica's batch is cut into to save memory
     shuffle_rows: int = 20_000  # held in memory, serialised
+    steps_per_call: int | None = None  # run by the devices on their own; null: by the hardware
+    checkpoint_every: int = 500  # steps; also after each epoch and on SIGTERM
+    keep_checkpoints: int = 2
+    max_rollbacks: int = 2  # windows of steps that may be left out because the loss broke
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "global_batch_size", "shuffle_rows", "early_stopping_patience"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
-                hint = "null never stops early" if "early" in name else f"e.g. {_default(name)}"
-                raise ValueError(f"{name}: must be at least 1; received {value}; {hint}")
+                raise ValueError(f"{name}: must be at least 1; received {value}; {_hint(name)}")
+        if self.max_rollbacks < 0:
+            raise ValueError(
+                f"max_rollbacks: must be at least 0; received {self.max_rollbacks}; 0 fails at once"
+            )
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
@@ -54,7 +81,12 @@ class Config:
             raise ValueError(
                 f"weight_decay: must be in [0, 1); received {self.weight_decay}; 0 turns it off"
             )
-        if any(low >= high for low, high in itertools.pairwise((0, *self.buckets))):
+        if isinstance(self.buckets, int):
+            if self.buckets < 1:
+                raise ValueError(
+                    f"buckets: must be at least 1; received {self.buckets}; [] is one width"
+                )
+        elif any(low >= high for low, high in itertools.pairwise((0, *self.buckets))):
             raise ValueError(
                 f"buckets: must be positive and increasing; received {list(self.buckets)}; "
                 "e.g. [16, 32, 64], or [] for one width"
@@ -72,20 +104,29 @@ Output = TrainedModel
 
 
 def check(config: Config, data_dir: Path) -> None:
-    """Raises `ValueError` for a preset folder that is not there. Names are left to KerasHub."""
+    """Raises `ValueError` for a preset folder that is not there, or is not a whole one. Names are
+    left to KerasHub.
+    """
     preset = getattr(config.model, "preset", None)
-    if preset is None or "://" in preset or Path(preset).expanduser().is_dir():
+    if preset is None:
         return
-    if os.sep in preset or preset.startswith((".", "~")):
+    looks_like_path = os.sep in preset or preset.startswith((".", "~"))
+    if looks_like_path and "://" not in preset and not Path(preset).expanduser().is_dir():
         raise ValueError(
             f"train.model.preset: must be a KerasHub name or an existing folder; received "
             f"{preset!r}; a folder is looked for from {Path.cwd()}"
         )
+    check_preset(preset)
 
 
 def identity(config: Config, data_dir: Path) -> Any:
-    """The config, with the content of a local preset in place of its path."""
+    """The config, with the content of a local preset in place of its path.
+
+    What makes no difference to the weights is left out.
+    """
     facts = asdict(config)
+    for name in _NO_DIFFERENCE:
+        del facts[name]
     preset = getattr(config.model, "preset", None)
     if preset is not None and Path(preset).expanduser().is_dir():
         facts["model"]["preset"] = _digest(Path(preset).expanduser())
@@ -105,30 +146,56 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
             "preprocess.task: must be classification, the one task that can be trained so far; "
             f"received {inputs.shards.task!r}; its shards are made: run with --until preprocess"
         )
-    lane = ctx.hardware.start()
-    if config.global_batch_size % lane.num_replicas:
-        raise ValueError(
-            f"train.global_batch_size: must be a multiple of {lane.num_replicas}, the replicas of "
-            f"{lane.description}; received {config.global_batch_size}; e.g. "
-            f"{lane.num_replicas * max(1, config.global_batch_size // lane.num_replicas)}"
-        )
-    if lane.strategy_name == "tpu" and config.buckets:
-        raise ValueError(
-            "train.buckets: must be [] on a TPU, where a step of several widths would have shapes "
-            f"that are not static; received {list(config.buckets)}; all rows are then padded to "
-            "preprocess.sequence_length"
-        )
     for name in ("train", "validation"):
         if inputs.shards.split(name).num_examples == 0:
             raise ValueError(
                 f"train: the {name} split must hold rows; received none; give preprocess.source a "
                 f"larger {name} source or raise preprocess.cut"
             )
+    lane = ctx.hardware.start()
+    parts = lane.num_replicas * config.accumulate_steps
+    if config.global_batch_size % parts:
+        raise ValueError(
+            f"train.global_batch_size: must be a multiple of {parts}, the replicas of "
+            f"{lane.description} times train.accumulate_steps; received "
+            f"{config.global_batch_size}; e.g. {parts * max(1, config.global_batch_size // parts)}"
+        )
+    if lane.strategy_name == "tpu" and lane.num_workers > 1 and config.buckets not in ((), 1):
+        raise ValueError(
+            f"train.buckets: must be [] or 1 on a TPU of {lane.num_workers} hosts, which all run "
+            f"one program a step; received {config.buckets}; rows are then padded to one width"
+        )
     from . import loop
+    from .checkpoint import Checkpoints
 
     return loop.train(
-        config, inputs.shards, workdir=ctx.workdir, seed=ctx.seed, lane=lane, log=ctx.log
+        config,
+        inputs.shards,
+        workdir=ctx.workdir,
+        checkpoints=Checkpoints(
+            ctx.unfinished,
+            keep=config.keep_checkpoints,
+            identity=_identity(config, inputs.shards, ctx),
+            writes=lane.worker_index == 0,
+            log=ctx.log,
+        ),
+        seed=ctx.seed,
+        lane=lane,
+        log=ctx.log,
     )
+
+
+def _identity(config: Config, shards: ShardSet, ctx: Context) -> str:
+    """What a checkpoint must be of to be gone on from."""
+    rows = [[shard.sha256 for shard in split.shards] for split in shards.splits]
+    facts = [VERSION, identity(config, Path()), ctx.seed, shards.tokenizer_fingerprint, rows]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _hint(name: str) -> str:
+    if name == "early_stopping_patience":
+        return "null never stops early"
+    return "null: by the hardware" if name == "steps_per_call" else f"e.g. {_default(name)}"
 
 
 def _default(name: str) -> Any:

@@ -6,18 +6,21 @@ TensorFlow is imported by `ConfiguredHardware.start`, not before.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .cluster import VARIABLE, Cluster, cluster
 from .config import HardwareConfig
 from .devices import TPU_VARIABLES, tpu_evidence
 
 if TYPE_CHECKING:
     from ...components.stage import Lane
 
+_INFINITE = -1  # tf.data.INFINITE_CARDINALITY
 _LANES: dict[HardwareConfig, ConfiguredLane] = {}
 
 
@@ -30,6 +33,8 @@ class ConfiguredLane:
     precision: str
     description: str
     distribution: Any
+    num_workers: int = 1
+    worker_index: int = 0
 
     @contextmanager
     def scope(self) -> Iterator[None]:
@@ -44,12 +49,54 @@ class ConfiguredLane:
         finally:
             keras.config.set_dtype_policy(before)
 
+    def feed(self, make: Callable[[int, int], Any]) -> Any:
+        """See `components.stage.Lane`. The dataset is endless for TensorFlow.
+
+        A strategy that knows no end asks the replicas before each batch whether they have one, and
+        makes shapes dynamic. `fit` is told how many batches there are.
+        """
+        if self.distribution is None:
+            return make(0, 1)
+        import tensorflow as tf
+
+        def of_a_replica(context: Any) -> Any:
+            """A dataset of parts, of which every replica of the host takes one at a time."""
+            index, count = context.input_pipeline_id, context.num_input_pipelines
+            num_parts = self.num_replicas // count
+            batches = make(index, count).apply(tf.data.experimental.assert_cardinality(_INFINITE))
+            parts = batches.map(partial(_cut, num_parts), num_parallel_calls=2, deterministic=True)
+            return parts.unbatch().prefetch(2 * num_parts)
+
+        # Prefetched to its device, a replica waits for its input with a thread in hand: more
+        # logical replicas than threads wait for ever. To a TPU only static shapes can be sent.
+        static = all(x.shape.is_fully_defined() for x in tf.nest.flatten(make(0, 1).element_spec))
+        fetch = {"cpu": False, "mirrored": True}.get(self.strategy_name, static)
+        options = tf.distribute.InputOptions(experimental_fetch_to_device=fetch)
+        return self.distribution.distribute_datasets_from_function(of_a_replica, options)
+
+
+def _cut(num_parts: int, *batch: Any) -> Any:
+    """Every tensor `(B, ...)` -> `(R, B / R, ...)`."""
+    import tensorflow as tf
+
+    def cut(x: Any) -> Any:
+        rows = None if x.shape[0] is None else x.shape[0] // num_parts
+        shape = tf.concat([[num_parts, -1], tf.shape(x)[1:]], axis=0)
+        return tf.ensure_shape(tf.reshape(x, shape), [num_parts, rows, *x.shape[1:]])
+
+    return tf.nest.map_structure(cut, batch)
+
 
 class ConfiguredHardware:
     """Fulfils `components.stage.Hardware` for the `hardware` section of a config."""
 
     def __init__(self, config: HardwareConfig) -> None:
         self.config = config
+
+    @property
+    def worker_index(self) -> int:
+        """Of this process among those that train together; see `cluster.cluster`."""
+        return cluster(os.environ).worker_index
 
     def start(self) -> Lane:
         """The lane of this config, the same one on every call in this process.
@@ -69,6 +116,9 @@ class ConfiguredHardware:
 def _start(config: HardwareConfig) -> ConfiguredLane:
     import tensorflow as tf
 
+    place = cluster(os.environ)
+    if place.num_workers > 1 and config.strategy != "tpu":
+        return _workers(config, place)
     evidence = tpu_evidence(os.environ, Path("/")) if config.tpu_address is None else "tpu_address"
     if config.strategy == "tpu" or (config.strategy == "auto" and evidence):
         return _tpu(config, evidence)
@@ -76,6 +126,39 @@ def _start(config: HardwareConfig) -> ConfiguredLane:
     if config.strategy == "mirrored" or (config.strategy == "auto" and gpus):
         return _gpus(config, gpus)
     return _cpus(config)
+
+
+def _workers(config: HardwareConfig, place: Cluster) -> ConfiguredLane:
+    """One process of several; TF_CONFIG names them all. Starting waits for the others."""
+    import tensorflow as tf
+
+    if config.replicas not in (None, 1) and not tf.config.list_physical_devices("GPU"):
+        raise ValueError(
+            f"hardware.replicas: must be null or 1 under {VARIABLE}, where every CPU worker is one "
+            f"replica; received {config.replicas}; start more workers instead"
+        )
+    distribution = tf.distribute.MultiWorkerMirroredStrategy()
+    num_replicas = distribution.num_replicas_in_sync
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    capability = min((tuple(d.get("compute_capability", (0, 0))) for d in details), default=(0, 0))
+    precision = resolve_precision(
+        config.precision, strategy="mirrored" if gpus else "cpu", capability=capability
+    )
+    if not gpus:
+        tf.config.experimental.enable_op_determinism()
+    return ConfiguredLane(
+        strategy_name="mirrored" if gpus else "cpu",
+        num_replicas=num_replicas,
+        precision=precision,
+        description=(
+            f"{num_replicas} x {'GPU' if gpus else 'CPU'} of {place.num_workers} workers (this is "
+            f"worker {place.worker_index}), {precision}"
+        ),
+        distribution=distribution,
+        num_workers=place.num_workers,
+        worker_index=place.worker_index,
+    )
 
 
 def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
@@ -110,6 +193,7 @@ def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
         precision=precision,
         description=f"{num_replicas} x TPU core, {precision}",
         distribution=distribution,
+        num_workers=distribution.extended.num_hosts,  # they read; this process leads them
     )
 
 

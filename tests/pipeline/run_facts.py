@@ -11,11 +11,13 @@ from tpuline.components.contracts import (
     EpochRecord,
     EvalReport,
     GateResult,
+    InputVerdict,
     Interval,
     LatencyProfile,
     Mistake,
     Parity,
     ReasonCount,
+    Rollback,
     Servable,
     Shard,
     ShardSet,
@@ -143,6 +145,10 @@ def _model() -> TrainedModel:
         strategy="mirrored", num_replicas=2, precision="float32", global_batch_size=64,
         num_steps=450, best_step=375, best_val_loss=0.39, examples_per_s=318.4,
         tokens_per_s=6104.9, num_parameters=712_456, history=history,
+        padding_share=0.12, padding_share_of_one_width=0.41, batch_widths=(32, 64),
+        batch_rows=(128, 64), num_resumed=1,
+        rollbacks=(Rollback(epoch=2, first_batch=40, num_batches=10, reason="loss"),),
+        input=InputVerdict(bound="input", wait_share=0.31, examples_per_s_without_input=461.0),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ def main(wanted: dict[str, Any]) -> None:
 
     if "logical_cpus" in wanted:
         split_cpu(wanted["logical_cpus"])
+
     hardware = ConfiguredHardware(
         HardwareConfig(strategy="cpu", replicas=wanted["replicas"], precision="float32")
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 
 from tpuline.components.train import buckets
@@ -30,10 +33,44 @@ def test_row_as_long_as_a_bucket_belongs_to_it() -> None:
 
 
 def test_each_bucket_rounds_its_batches_up() -> None:
-    assert buckets.num_batches([0, 2, 1, 0, 3], [1, 4], batch_size=3) == 1 + 2
+    assert buckets.num_batches([0, 2, 1, 0, 3], [1, 4], [3, 3]) == (1, 2)
 
 
 def test_padding_share_counts_the_filled_up_rows() -> None:
     # One row of 1 token in a batch of 2 rows, 4 wide.
-    assert buckets.padding_share([0, 1], [4], batch_size=2) == pytest.approx(7 / 8)
-    assert buckets.padding_share([0, 2], [1], batch_size=2) == 0
+    assert buckets.padding_share([0, 1], [4], [2]) == pytest.approx(7 / 8)
+    assert buckets.padding_share([0, 2], [1], [2]) == 0
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_chosen_widths_pad_no_more_than_any_others(most: int) -> None:
+    chance = random.Random(most)
+    counts = [0, *(chance.randrange(50) for _ in range(40))]
+    chosen = buckets.choose_lengths(counts, most, sequence_length=40, multiple=4)
+    ends = range(4, 40, 4)
+
+    def positions(widths: tuple[int, ...]) -> int:
+        rows = buckets.rows_per_bucket(counts, widths)
+        return sum(n * width for n, width in zip(rows, widths, strict=True))
+
+    others = ((*some, 40) for some in itertools.combinations(ends, most - 1))
+    assert positions(chosen) == min(positions(widths) for widths in others)
+    assert chosen[-1] == 40 and len(chosen) <= most
+
+
+def test_chosen_widths_end_with_the_longest_row_and_within_the_sequence_length() -> None:
+    counts = [0, 5, 0, 0, 0, 0, 0, 0, 0, 5, 1]
+    assert buckets.choose_lengths(counts, 4, sequence_length=10) == (8, 10)
+    assert buckets.choose_lengths([0, 5, *[0] * 30], 4, sequence_length=31) == (8,)
+
+
+def test_very_long_rows_are_weighed_in_coarser_steps() -> None:
+    counts = [1] * 20_001
+    assert buckets.choose_lengths(counts, 2, sequence_length=20_000)[-1] == 20_000
+
+
+def test_constant_tokens_keep_the_positions_of_a_step_about_the_same() -> None:
+    rows = buckets.batch_rows((24, 64, 128), widest=32, constant_tokens=True, multiple=8)
+    assert rows == (168, 64, 32)
+    assert all(n * width <= 32 * 128 for n, width in zip(rows, (24, 64, 128), strict=True))
+    assert buckets.batch_rows((24, 64), widest=6, constant_tokens=False, multiple=8) == (6, 6)

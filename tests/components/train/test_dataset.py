@@ -25,10 +25,10 @@ def training(shards: ShardSet, lengths: tuple[int, ...], **changes: Any) -> list
     split = shards.split("train")
     settings: dict[str, Any] = {
         "lengths": lengths,
-        "batch_size": BATCH,
+        "rows": [BATCH] * len(lengths),
         "has_text_pair": False,
         "shuffle_rows": 1000,
-        "num_steps": buckets.num_batches(split.length_counts, lengths, BATCH),
+        "num_steps": sum(buckets.num_batches(split.length_counts, lengths, [BATCH] * len(lengths))),
         "epochs": 2,
         "seed": 3,
     }
@@ -101,14 +101,53 @@ def test_validation_drops_no_row_and_keeps_its_order(
     shards: ShardSet, lengths: tuple[int, ...]
 ) -> None:
     split = shards.split("validation")
-    steps = buckets.num_batches(split.length_counts, lengths, BATCH)
+    steps = sum(buckets.num_batches(split.length_counts, lengths, [BATCH] * len(lengths)))
     made = dataset.validation_batches(
         split,
         shards.uri,
         lengths=lengths,
-        batch_size=BATCH,
+        rows=[BATCH] * len(lengths),
         has_text_pair=False,
         num_steps=steps,
     )
     first, again = (rows_of(list(made.as_numpy_iterator())) for _ in range(2))
     assert first == again and Counter(first) == wanted(shards, 21, seed=2)
+
+
+@pytest.mark.parametrize("lengths", [(16,), (6, 10, 16)])
+@pytest.mark.parametrize("start", [(0, 0), (0, 5), (1, 0), (1, 3)])
+def test_start_in_the_middle_gives_the_rest(
+    shards: ShardSet, lengths: tuple[int, ...], start: tuple[int, int]
+) -> None:
+    whole = training(shards, lengths)
+    skipped = start[0] * (len(whole) // 2) + start[1]
+    rest = training(shards, lengths, start=start)
+    assert len(rest) == len(whole) - skipped
+    for ours, theirs in zip(rest, whole[skipped:], strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_each_bucket_has_its_own_number_of_rows(shards: ShardSet) -> None:
+    lengths, rows = (6, 10, 16), [24, 16, 8]
+    split = shards.split("train")
+    steps = sum(buckets.num_batches(split.length_counts, lengths, rows))
+    batches = training(shards, lengths, rows=rows, num_steps=steps, epochs=1)
+    sizes = {features["token_ids"].shape for features, _, _ in batches}
+    assert sizes == {(24, 6), (16, 10), (8, 16)}
+    assert Counter(rows_of(batches)) == wanted(shards, 90, seed=1)
+
+
+def test_repeated_batch_is_the_first_of_its_width(shards: ShardSet) -> None:
+    split = shards.split("validation")
+    batches = dataset.validation_batches(
+        split,
+        shards.uri,
+        lengths=(6, 16),
+        rows=(4, 4),
+        has_text_pair=False,
+        num_steps=sum(buckets.num_batches(split.length_counts, (6, 16), (4, 4))),
+    )
+    repeated = dataset.repeated_batch(batches, 16)
+    assert repeated.element_spec == batches.element_spec
+    first, again = (rows_of([batch]) for batch in repeated.take(2).as_numpy_iterator())
+    assert first == again and first[0] in rows_of(list(batches.as_numpy_iterator()))

@@ -1,4 +1,4 @@
-"""Trainings in several processes: bit-identical for a seed, alike for 1 and 2 replicas."""
+"""Trainings in several processes: bit-identical for a seed, alike for 1, 2, 4 and 8 replicas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 NOISY = {"dropout": 0.1, "epochs": 2, "global_batch_size": 8, "buckets": [6, 10]}
+SHORT = {"dropout": 0.0, "epochs": 1, "global_batch_size": 8, "buckets": [10]}
 EXACT = NOISY | {"dropout": 0.0, "learning_rate": 0.01, "clip_norm": 0.05}
 
 Runs = dict[str, dict[str, Any]]
@@ -30,12 +31,14 @@ Runs = dict[str, dict[str, Any]]
     ],
 )
 def runs(request: pytest.FixtureRequest) -> Runs:
-    """What three children printed, and the same from this process, which did who knows what."""
-    noisy, exact = NOISY | {"model": request.param}, EXACT | {"model": request.param}
+    """What children printed, and the same from this process, which did who knows what."""
+    noisy, exact, short = (kind | {"model": request.param} for kind in (NOISY, EXACT, SHORT))
     wanted = {
-        "1 later": {"replicas": 1, "trainings": [exact, noisy]},
+        "1 later": {"replicas": 1, "trainings": [exact, noisy, short]},
         "2 first": {"replicas": 2, "trainings": [noisy]},
         "2 later": {"replicas": 2, "logical_cpus": 3, "trainings": [exact, noisy]},
+        "4 first": {"replicas": 4, "trainings": [short]},
+        "8 first": {"replicas": 8, "trainings": [short]},
     }
     children = {name: _child(value) for name, value in wanted.items()}
     hardware = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
@@ -72,12 +75,15 @@ def test_same_seed_gives_the_same_weights_file_whatever_ran_before(
     assert _losses(first) == _losses(later)
 
 
-def test_losses_and_metrics_do_not_depend_on_the_number_of_replicas(runs: Runs) -> None:
-    one, two = (runs[f"{replicas} later"]["trained"][0] for replicas in (1, 2))
-    # The second child had three logical CPUs and used the first two.
-    assert (one["num_replicas"], two["num_replicas"]) == (1, 2)
-    assert _losses(one) == pytest.approx(_losses(two), abs=2e-5)
-    assert (one["num_steps"], one["best_step"]) == (two["num_steps"], two["best_step"])
+@pytest.mark.parametrize(("replicas", "which"), [("2 later", 0), ("4 first", 2), ("8 first", 2)])
+def test_losses_and_metrics_do_not_depend_on_the_number_of_replicas(
+    runs: Runs, replicas: str, which: int
+) -> None:
+    one, more = runs["1 later"]["trained"][which], runs[replicas]["trained"][0]
+    # A child had three logical CPUs and used the first two.
+    assert (one["num_replicas"], more["num_replicas"]) == (1, int(replicas[0]))
+    assert _losses(one) == pytest.approx(_losses(more), abs=2e-5)
+    assert (one["num_steps"], one["best_step"]) == (more["num_steps"], more["best_step"])
 
 
 @pytest.mark.parametrize("replicas", [1, 2])

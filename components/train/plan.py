@@ -1,0 +1,112 @@
+"""Config and shards -> how a training goes: shapes, steps, learning rates. No TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..contracts import ShardSet, Split
+from . import buckets, schedule
+from .stage import Config
+
+_STEPS_A_CALL = {"tpu": 100, "mirrored": 25, "cpu": 10}
+"""By strategy: a call to the chip costs some milliseconds, a step of a small model less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What follows from config and shards before anything is built."""
+
+    lengths: tuple[int, ...]  # widths of batches, increasing
+    rows: tuple[int, ...]  # of a global batch of each width
+    train_steps: int  # an epoch
+    validation_steps: int
+    total_steps: int
+    steps_per_call: int  # train steps between two looks of the host
+    rate: dict[str, Any]  # arguments of `schedule.learning_rate`
+    padding_share: float  # of the positions of an epoch
+    padding_share_of_one_width: float  # were all rows padded to sequence_length
+
+
+def make_plan(
+    config: Config,
+    shards: ShardSet,
+    *,
+    num_replicas: int = 1,
+    strategy: str = "cpu",
+    num_workers: int = 1,
+) -> Plan:
+    """Widths, rows and numbers of batches, from the length counts of the shards alone.
+
+    Raises:
+        ValueError: `train.buckets` holds a width beyond the rows of the shards, or there are fewer
+            rows than workers.
+    """
+    training = shards.split("train").length_counts
+    lengths = _lengths(config, shards)
+    rows = buckets.batch_rows(
+        lengths,
+        widest=config.global_batch_size,
+        constant_tokens=config.constant_tokens,
+        multiple=num_replicas * config.accumulate_steps,
+    )
+    steps = [
+        max(
+            sum(buckets.num_batches(counts, lengths, [n // num_workers for n in rows]))
+            for counts in _counts_by_worker(shards.split(name), num_workers)
+        )
+        for name in ("train", "validation")
+    ]
+    train_steps, validation_steps = steps
+    total_steps = train_steps * config.epochs
+    one_width = ((shards.sequence_length,), (config.global_batch_size,))
+    return Plan(
+        lengths=lengths,
+        rows=rows,
+        train_steps=train_steps,
+        validation_steps=validation_steps,
+        total_steps=total_steps,
+        steps_per_call=min(config.steps_per_call or _STEPS_A_CALL[strategy], train_steps),
+        rate={
+            "peak": config.learning_rate,
+            "warmup_steps": schedule.num_warmup_steps(total_steps, config.warmup_share),
+            "total_steps": total_steps,
+        },
+        padding_share=buckets.padding_share(training, lengths, rows),
+        padding_share_of_one_width=buckets.padding_share(training, *one_width),
+    )
+
+
+def _counts_by_worker(split: Split, num_workers: int) -> list[tuple[int, ...]]:
+    """Length counts of what each worker reads, as `dataset` deals it out.
+
+    Where rows are dealt out and not files, it is not known who gets which: then the most that
+    anybody can get of each length.
+    """
+    if num_workers == 1:
+        return [split.length_counts]
+    if split.num_examples < num_workers:
+        raise ValueError(
+            f"train: the {split.name} split must hold a row for each of {num_workers} workers; "
+            f"received {split.num_examples}; start fewer workers"
+        )
+    if len(split.shards) < num_workers:
+        share = -(-split.num_examples // num_workers)
+        return [tuple(min(count, share) for count in split.length_counts)]
+    if not all(shard.length_counts for shard in split.shards):
+        raise ValueError(
+            f"train: shards must tell the lengths of their rows to {num_workers} workers; received "
+            "shards of an older release; run preprocess again"
+        )
+    dealt = (split.shards[worker::num_workers] for worker in range(num_workers))
+    columns = (zip(*(shard.length_counts for shard in shards), strict=True) for shards in dealt)
+    return [tuple(map(sum, columns_of_one)) for columns_of_one in columns]
+
+
+def _lengths(config: Config, shards: ShardSet) -> tuple[int, ...]:
+    counts = [shards.split(name).length_counts for name in ("train", "validation")]
+    longest = max(n for split in counts for n, count in enumerate(split) if count)
+    widths = config.buckets
+    if isinstance(widths, int):
+        widths = buckets.choose_lengths(counts[0], widths, sequence_length=shards.sequence_length)
+    return buckets.bucket_lengths(widths, sequence_length=shards.sequence_length, longest=longest)

@@ -1,0 +1,137 @@
+"""Tells of every window and epoch: the log, the history and TensorBoard scalars."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..contracts import EpochRecord
+from ..stage import Log
+from .speed import Speedometer
+from .trainee import Trainee
+
+_POINTS = 500  # of a curve, at most
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the curves, so that a training that was interrupted shows them whole."""
+
+    def __init__(
+        self,
+        trainee: Trainee,
+        folder: Path,
+        *,
+        num_steps: int,
+        learning_rate: Callable[[int], float],
+        speed: Speedometer,
+        log: Log,
+    ) -> None:
+        super().__init__()
+        self.history: list[EpochRecord] = []
+        self._trainee, self._folder = trainee, folder
+        self._num_steps = num_steps
+        self._every = max(1, num_steps // _POINTS)  # steps between two points of a curve
+        self._learning_rate, self._speed, self._log = learning_rate, speed, log
+        self._points: list[tuple[int, dict[str, float]]] = []
+        self._next_point = 0
+        self._seconds = 0.0  # of the epoch so far
+        self._then = 0.0
+        self._writer: Any = None
+
+    def facts(self) -> dict[str, Any]:
+        """What a later attempt needs, as JSON types."""
+        return {
+            "history": [asdict(record) for record in self.history],
+            "points": self._points,
+            "seconds": self._seconds,
+        }
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Takes up what `facts` told."""
+        self.history = [EpochRecord(**record) for record in facts["history"]]
+        self._points = [(step, scalars) for step, scalars in facts["points"]]
+        self._seconds = facts["seconds"]
+        self._next_point = max((step for step, _ in self._points), default=0) + self._every
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._then = time.perf_counter()
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self._folder))
+            for step, scalars in self._points:  # of the attempts before this one
+                self._write(step, scalars)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._clock()
+        logs = logs or {}
+        step = self._trainee.progress.num_steps
+        note = f"loss {logs['loss']:.3f} acc {logs['accuracy']:.3f}"
+        if speed := self._speed.examples_per_s:
+            note += f" {speed:.0f} examples/s"
+        self._log.progress("train", step, self._num_steps, note=note)
+        window = self._trainee.window
+        if window.rows and step >= self._next_point:
+            self._next_point = step + self._every
+            self._point(
+                step,
+                {
+                    "step/loss": window.means()["loss"],
+                    "step/mean_loss_of_epoch": logs["loss"],
+                    "step/learning_rate": self._learning_rate(step - 1),
+                    "step/examples_per_s": self._speed.examples_per_s,
+                    "step/tokens_per_s": self._speed.tokens_per_s,
+                },
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._clock()
+        logs = logs or {}
+        step = self._trainee.progress.num_steps
+        record = EpochRecord(
+            epoch=epoch + 1,
+            step=step,
+            loss=logs["loss"],
+            accuracy=logs["accuracy"],
+            val_loss=logs["val_loss"],
+            val_accuracy=logs["val_accuracy"],
+            learning_rate=self._learning_rate(max(step - 1, 0)),
+            seconds=self._seconds,
+        )
+        self._seconds = 0.0
+        self.history.append(record)
+        names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+        self._point(step, {f"epoch/{name}": getattr(record, name) for name in names})
+        self._log.info(
+            f"epoch {record.epoch}: loss {record.loss:.4f}, accuracy {record.accuracy:.4f}, "
+            f"val_loss {record.val_loss:.4f}, val_accuracy {record.val_accuracy:.4f}",
+            epoch=record.epoch,
+            step=record.step,
+            loss=record.loss,
+            val_loss=record.val_loss,
+            val_accuracy=record.val_accuracy,
+        )
+
+    def close(self) -> None:
+        """Writes out what is buffered; call it also after a failure."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _clock(self) -> None:
+        now = time.perf_counter()
+        self._seconds += now - self._then
+        self._then = now
+
+    def _point(self, step: int, scalars: dict[str, float]) -> None:
+        self._points.append((step, scalars))
+        self._write(step, scalars)
+
+    def _write(self, step: int, scalars: dict[str, float]) -> None:
+        with self._writer.as_default():
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value, step=step)

@@ -1,0 +1,86 @@
+"""How fast a training goes, and whether the input or the step sets the pace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import keras
+
+from ..contracts import InputVerdict
+from .trainee import Trainee
+
+_ENOUGH_SECONDS = 0.5
+_INPUT_BOUND = 0.1  # of the time: more waiting than that is worth mending
+
+
+class Speedometer(keras.callbacks.Callback):
+    """Counts rows, tokens and positions of training steps, and the time that they took.
+
+    Validation and checkpoints are outside its clock, and so are windows that compile: the first,
+    and every one that meets a width for the first time.
+    """
+
+    def __init__(self, trainee: Trainee, shapes: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self._trainee, self._shapes = trainee, tuple(shapes)
+        self._met = [False] * len(self._shapes)
+        self.num_examples = self.num_tokens = self.num_positions = 0.0
+        self.seconds = 0.0
+        self.steps_by_width = [0] * len(self._shapes)  # that the clock saw
+
+    @property
+    def examples_per_s(self) -> float:
+        """0.0 when every window was one that compiled."""
+        return self.num_examples / self.seconds if self.seconds else 0.0
+
+    @property
+    def tokens_per_s(self) -> float:
+        """As `examples_per_s`; padding is not counted."""
+        return self.num_tokens / self.seconds if self.seconds else 0.0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        steps = self._trainee.window.steps_by_width
+        if not any(steps):
+            return
+        new = any(n and not met for n, met in zip(steps, self._met, strict=True))
+        self._met = [met or n > 0 for n, met in zip(steps, self._met, strict=True)]
+        if new:
+            return
+        self.seconds += self._trainee.window_seconds
+        self.num_examples += self._trainee.window.rows
+        self.num_tokens += self._trainee.window.tokens
+        pairs = zip(steps, self._shapes, strict=True)
+        self.num_positions += sum(n * rows * width for n, (rows, width) in pairs)
+        pairs_of_steps = zip(self.steps_by_width, steps, strict=True)
+        self.steps_by_width = [a + b for a, b in pairs_of_steps]
+
+
+def judge_input(
+    trainee: Trainee, speed: Speedometer, repeated: Callable[[int], Any]
+) -> InputVerdict | None:
+    """Compares what the training took with the same steps on a batch that is at hand already.
+
+    It trains on, so call it when the weights are kept. `repeated(i)` is an endless dataset of one
+    batch of the i-th width, as `fit` takes it. None when the clock saw no step.
+    """
+    if not speed.seconds:
+        return None
+    steps_s = 0.0
+    for i, num_steps in enumerate(speed.steps_by_width):
+        if num_steps:
+            steps_s += num_steps * _seconds_a_step(trainee, iter(repeated(i)))
+    wait_share = max(0.0, 1 - steps_s / speed.seconds)
+    bound: Literal["input", "step"] = "input" if wait_share > _INPUT_BOUND else "step"
+    return InputVerdict(
+        bound=bound,
+        wait_share=wait_share,
+        examples_per_s_without_input=speed.num_examples / steps_s,
+    )
+
+
+def _seconds_a_step(trainee: Trainee, iterator: Any) -> float:
+    trainee.run_steps(iterator, 1)  # fills what is repeated
+    once = trainee.run_steps(iterator, 2) / 2
+    num_steps = max(2, min(trainee.steps_per_execution, round(_ENOUGH_SECONDS / once)))
+    return trainee.run_steps(iterator, num_steps) / num_steps

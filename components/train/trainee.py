@@ -1,0 +1,313 @@
+"""The model as it is trained: one step, and many steps in one call to the devices.
+
+`Model.fit` stays the face, with its callbacks. Behind it a call runs a whole window of steps: a
+loop in one `tf.function` around `strategy.run`, so that a chip does not wait for its host after
+each step. Keras' own `steps_per_execution` fails under a strategy (Keras 3.15).
+
+Sums of loss and hits are kept on the devices and read once a window; the host adds the windows up
+in 64 bits. So losses and metrics are means over rows, whatever the number of replicas.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..example_spec import PADDING_MASK, TOKEN_IDS
+
+Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]  # features, labels, weights
+
+_SUMS = ("loss", "hits", "rows", "tokens")
+
+
+class BrokenLoss(FloatingPointError):
+    """A window of steps that made the loss, the validation loss or a weight not a finite number."""
+
+    def __init__(self, reason: str, *, epoch: int, window: range) -> None:
+        super().__init__(reason)
+        self.epoch, self.window = epoch, window  # counted from 0; batches of the epoch
+
+
+@dataclass(kw_only=True)
+class Totals:
+    """Sums over rows, and the steps that they come from."""
+
+    loss: float = 0.0
+    hits: float = 0.0
+    rows: float = 0.0
+    tokens: float = 0.0
+    steps_by_width: list[int] = field(default_factory=list)
+
+    def add(self, other: Totals) -> None:
+        """Adds the sums of one more window."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        ours = self.steps_by_width or [0] * len(other.steps_by_width)
+        self.steps_by_width = [a + b for a, b in zip(ours, other.steps_by_width, strict=True)]
+
+    def means(self) -> dict[str, float]:
+        """What Keras' callbacks see: `loss` and `accuracy`, means over rows."""
+        rows = self.rows or 1.0
+        return {"loss": self.loss / rows, "accuracy": self.hits / rows}
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where in the data the training is. `step` counts batches of the epoch, skipped ones too."""
+
+    epoch: int = 0
+    step: int = 0
+    num_steps: int = 0  # of the optimizer, since the training began
+    skipped: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """Epoch counted from 0, first batch, end of the batches that were left out; why."""
+
+    def is_skipped(self, window: range) -> bool:
+        """Whether the batches of a window of this epoch are to be left out."""
+        return any(
+            epoch == self.epoch and first <= window.start and window.stop <= end
+            for epoch, first, end, _ in self.skipped
+        )
+
+
+class Trainee(keras.Model):
+    """A classifier's layers, trained in windows of steps.
+
+    Args:
+        shapes: rows and width of a global batch of each bucket.
+        steps_per_epoch, validation_steps: batches in one pass over either split.
+        accumulate_steps: parts that each replica's batch is cut into; their gradients are summed.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: Any,
+        outputs: Any,
+        shapes: Sequence[tuple[int, int]],
+        steps_per_epoch: int,
+        validation_steps: int,
+        accumulate_steps: int = 1,
+    ) -> None:
+        super().__init__(inputs=inputs, outputs=outputs)
+        self._shapes = tuple(shapes)
+        self._accumulate_steps = accumulate_steps
+        self._steps = {"train": steps_per_epoch, "test": validation_steps}
+        self._begin = {"train": 0, "test": 0}  # of the next window
+        # Every replica adds to its own; reading it sums them.
+        self._sums = tf.Variable(
+            tf.zeros(len(_SUMS) + len(self._shapes) + 1),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+            name="sums_of_the_window",
+        )
+        self.progress = Progress()
+        self.totals = Totals()  # of the epoch, or of the validation, so far
+        self.window = Totals()  # of the last window
+        self.window_seconds = 0.0  # that it took, compiling included
+        self.wants_to_stop = False  # this process, that is
+        self.num_workers = 1  # processes that train together
+        self._all_stop = False  # one of them wants to, and all know of it after the same window
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether to stop now, and not with the next window."""
+        return self._all_stop or (self.wants_to_stop and self.num_workers == 1)
+
+    def train_step(self, data: Batch) -> None:
+        """One optimizer step of a replica on its share of a global batch."""
+        gradients, sums = self._gradients(data)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        self._count(data, sums)
+
+    def test_step(self, data: Batch) -> None:
+        """Loss and hits of a replica's share of a global batch."""
+        features, labels, weights = data
+        self._count(data, _loss_and_hits(self(features, training=False), labels, weights))
+
+    def _gradients(self, data: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The gradient of the replica's share of the loss, and its summed loss and hits.
+
+        The loss divides by all rows of the global batch, those of weight 0 included: a batch of
+        few real rows then moves the weights as little as these rows would in a full one.
+        """
+        num_rows = data[1].shape[0] * self.distribute_strategy.num_replicas_in_sync
+
+        def of_part(part: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
+            with tf.GradientTape() as tape:
+                sums = _loss_and_hits(self(part[0], training=True), *part[1:])
+                loss = self.optimizer.scale_loss(sums[0] / num_rows)
+            gradients = tape.gradient(
+                loss, self.trainable_weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+
+        num_parts = self._accumulate_steps
+        if num_parts == 1:
+            return of_part(data)
+        parts = tf.nest.map_structure(
+            lambda x: tf.reshape(x, [num_parts, x.shape[0] // num_parts, *x.shape[1:]]), data
+        )
+
+        def add(i: tf.Tensor, gradients: Any, sums: tf.Tensor) -> Any:
+            more, counted = of_part(tf.nest.map_structure(lambda x: x[i], parts))
+            return i + 1, [a + b for a, b in zip(gradients, more, strict=True)], sums + counted
+
+        nothing = [tf.zeros(v.shape, v.dtype) for v in self.trainable_weights]
+        _, gradients, sums = tf.while_loop(
+            lambda i, *_: i < num_parts, add, (0, nothing, tf.zeros(2)), parallel_iterations=1
+        )
+        return gradients, sums
+
+    def _count(self, data: Batch, loss_and_hits: tf.Tensor) -> None:
+        features, _, weights = data
+        per_row = tf.cast(tf.reduce_sum(features[PADDING_MASK], axis=1), tf.float32)
+        rows = [tf.reduce_sum(weights), tf.reduce_sum(per_row * weights)]
+        width = features[TOKEN_IDS].shape[1]
+        step = [1.0 if width == bucket else 0.0 for _, bucket in self._shapes]
+        self._sums.assign_add(tf.concat([loss_and_hits, rows, step, [0.0]], axis=0))
+
+    def make_train_function(self, force: bool = False) -> None:
+        """What `fit` calls for each window of `steps_per_execution` steps."""
+        if self.train_function is None or force:  # type: ignore[has-type]
+            run = self._windows_of(self.train_step)
+            self._run_steps = run
+            self.train_function = lambda iterator: self._window("train", run, iterator)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """As `make_train_function`, for `evaluate` and the validation in `fit`."""
+        if self.test_function is None or force:  # type: ignore[has-type]
+            run = self._windows_of(self.test_step)
+            self.test_function = lambda iterator: self._window("test", run, iterator)
+
+    def run_steps(self, iterator: Any, num_steps: int) -> float:
+        """Trains `num_steps` steps beside the books; returns the seconds. After `fit` only."""
+        started = time.perf_counter()
+        self._run_steps(iterator, tf.constant(num_steps)).numpy()
+        return time.perf_counter() - started
+
+    def reset_metrics(self) -> None:
+        """Keras calls it before each pass over a split."""
+        super().reset_metrics()
+        self.totals = Totals()
+        self._begin = {"train": 0, "test": 0}
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: all is built. Keras would read a batch, and so fill the shuffle buffer twice."""
+
+    def _window(self, kind: str, run: Callable[..., Any], iterator: Any) -> dict[str, float]:
+        begin = self._begin[kind]
+        window = range(begin, min(begin + self.steps_per_execution, self._steps[kind]))
+        self._begin[kind] = window.stop
+        if kind == "train":
+            window = range(max(window.start, self.progress.step), window.stop)
+            self.window = Totals(steps_by_width=[0] * len(self._shapes))
+            if not window:  # done before the training was taken up again
+                return self.totals.means()
+            self.progress.step = window.stop
+            if self.progress.is_skipped(window):
+                _drop(iterator, tf.constant(len(window)))
+                return self.totals.means()
+        started = time.perf_counter()
+        sums = run(iterator, tf.constant(len(window))).numpy().astype("float64").tolist()
+        self.window_seconds = time.perf_counter() - started
+        self._all_stop = sums.pop() > 0
+        steps = [round(n / self.distribute_strategy.num_replicas_in_sync) for n in sums[4:]]
+        self.window = Totals(**dict(zip(_SUMS, sums, strict=False)), steps_by_width=steps)
+        if not math.isfinite(self.window.loss):
+            self.blame(
+                window if kind == "train" else None, "loss" if kind == "train" else "val_loss"
+            )
+        self.totals.add(self.window)
+        self.progress.num_steps += len(window) if kind == "train" else 0
+        return self.totals.means()
+
+    def blame(self, window: range | None, name: str) -> None:
+        """Raises `BrokenLoss` for a window, or for the last one that was trained on."""
+        end = self.progress.step
+        window = window or range(max(0, end - self.steps_per_execution), end)
+        raise BrokenLoss(
+            f"{name} must be finite; received {self.window.means()['loss']} after step "
+            f"{self.progress.num_steps + (len(window) if name == 'loss' else 0)}",
+            epoch=self.progress.epoch,
+            window=window,
+        )
+
+    def _windows_of(self, step: Callable[[Batch], None]) -> Callable[..., tf.Tensor]:
+        """A function of an iterator and a number of steps that returns the sums of the steps.
+
+        One program is compiled for each bucket, with static shapes, however many steps are run.
+        """
+        first: list[Any] = []
+        strategy, size = self.distribute_strategy, self._sums.shape[0]
+
+        @tf.function
+        def many(iterator: Any, num_steps: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+            self._sums.assign(tf.zeros_like(self._sums))
+            strategy.run(lambda: self._sums.assign_add(tf.pad([stop], [[size - 1, 0]])))
+            for _ in tf.range(num_steps):
+                self._step_of_its_shape(step, next(iterator))
+            return tf.identity(self._sums)
+
+        def run(iterator: Any, num_steps: tf.Tensor) -> tf.Tensor:
+            first.extend([] if first else [iterator.element_spec])
+            if first[0] != iterator.element_spec:
+                raise RuntimeError(
+                    "train: batches must keep the shapes that the step was compiled for, "
+                    f"{first[0]}; received an iterator of {iterator.element_spec}; give fit "
+                    "batches of the buckets in train.buckets"
+                )
+            return many(iterator, num_steps, tf.constant(float(self.wants_to_stop)))
+
+        return run
+
+    def _step_of_its_shape(self, step: Callable[[Batch], None], data: Any) -> None:
+        """Runs `step` on every replica, with the shape of the bucket that the batch is of."""
+        strategy = self.distribute_strategy
+
+        def of(rows: int, width: int) -> Callable[[], tf.Tensor]:
+            per_replica = rows // strategy.num_replicas_in_sync
+
+            def branch() -> tf.Tensor:
+                strategy.run(lambda batch: step(_of_shape(batch, per_replica, width)), (data,))
+                return tf.constant(0)
+
+            return branch
+
+        branches = [of(rows, width) for rows, width in self._shapes]
+        if len(branches) == 1:
+            branches[0]()
+            return
+        width = tf.shape(strategy.experimental_local_results(data[0][TOKEN_IDS])[0])[1]
+        fits = tf.equal([width for _, width in self._shapes], width)
+        known = [f"{width}" for _, width in self._shapes]
+        hint = f"train: a batch must be as wide as a bucket, {', '.join(known)}; received width"
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_any(fits), [hint, width])]):
+            index = tf.argmax(fits, output_type=tf.int32)
+        tf.switch_case(index, branches)
+
+
+def _of_shape(batch: Batch, rows: int, width: int) -> Batch:
+    features, labels, weights = batch
+    features = {name: tf.ensure_shape(x, [rows, width]) for name, x in features.items()}
+    return features, tf.ensure_shape(labels, [rows]), tf.ensure_shape(weights, [rows])
+
+
+def _loss_and_hits(logits: Any, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Summed cross entropy and number of right answers, weighted: float32 `(2,)`."""
+    logits = tf.cast(logits, tf.float32)
+    entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    hits = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels), tf.float32)
+    return tf.stack([tf.reduce_sum(entropy * weights), tf.reduce_sum(hits * weights)])
+
+
+@tf.function
+def _drop(iterator: Any, num_batches: tf.Tensor) -> None:
+    for _ in tf.range(num_batches):
+        next(iterator)

@@ -1,0 +1,96 @@
+"""What a worker other than the chief does in a run: it trains along, and waits for all else.
+
+It writes nothing under the root but its events; the chief's artifacts are the run's.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ..components.stage import Context, Hardware
+from . import plan, store
+from .config import RunConfig
+from .errors import StageError
+from .runlog import RunLog
+from .runner import RunResult, Status
+
+_LOOK_EVERY_S = 1.0
+
+
+def follow(
+    config: RunConfig,
+    steps: tuple[plan.Step, ...],
+    *,
+    root: str,
+    log: RunLog,
+    hardware: Hardware,
+) -> RunResult:
+    """Up to and with the last stage that all workers run. The root must be the chief's.
+
+    It waits as long as the chief lives: TensorFlow ends a worker whose chief is gone.
+    """
+    shelf = store.at(root)
+    artifacts: dict[str, Any] = {}
+    error: StageError | None = None
+    last = max((i for i, step in enumerate(steps) if step.stage.workers), default=-1)
+    for step in steps[: last + 1]:
+        try:
+            if step.stage.workers and shelf.manifest(step.name, step.key) is None:
+                _along(config, step, shelf, artifacts, log, hardware)
+            else:
+                artifacts[step.name] = _awaited(step, shelf, log)
+        except Exception as cause:
+            error = StageError(step.name, shelf.shared(step.name, step.key), cause)
+            log.event("error", str(error), traceback=traceback.format_exc())
+            break
+    status: Status = "failed" if error else "partial"
+    return RunResult(
+        status=status,
+        folder=shelf.root / config.name,
+        place=shelf.run_place(config.name),
+        artifacts=artifacts,
+        stages=(),
+        error=error,
+        reported=False,
+    )
+
+
+def _awaited(step: plan.Step, shelf: store.Store, log: RunLog) -> Any:
+    """The chief's artifact, as soon as it is there."""
+    manifest = shelf.manifest(step.name, step.key)
+    if manifest is None:
+        log.info(f"{step.name}: waiting for {step.key}, which the chief makes", stage=step.name)
+    while manifest is None:
+        time.sleep(_LOOK_EVERY_S)
+        manifest = shelf.manifest(step.name, step.key)
+    return shelf.read(manifest, step.stage.Output)
+
+
+def _along(
+    config: RunConfig,
+    step: plan.Step,
+    shelf: store.Store,
+    artifacts: dict[str, Any],
+    log: RunLog,
+    hardware: Hardware,
+) -> None:
+    """Runs a stage together with the chief. What it writes here goes away."""
+    log.info(f"{step.name}: running {step.key} along with the chief", stage=step.name)
+    with tempfile.TemporaryDirectory(prefix="tpuline-worker-") as folder:
+        ctx = Context(
+            workdir=Path(folder),
+            unfinished=shelf.unfinished(step.name, step.key),
+            data_dir=config.data_dir,
+            seed=config.seed,
+            hardware=hardware,
+            log=log,
+        )
+        inputs = {field: artifacts[maker] for field, maker in step.inputs.items()}
+        try:
+            step.stage.run(config.sections[step.name], step.stage.Inputs(**inputs), ctx)
+        finally:
+            log.end_tasks()

@@ -1,0 +1,74 @@
+"""A training that is interrupted: `python -m tests.components.train.resume_child JSON`.
+
+It sends itself the wanted signal after the wanted step, and prints the facts of a training that
+came to its end as one JSON line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.components.train import toy
+from tpuline.components.modeling import BagSpec, BertSpec
+from tpuline.components.stage import Context
+from tpuline.components.train import stage
+from tpuline.pipeline.hardware.config import HardwareConfig
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware
+
+MODELS = {
+    "bag": BagSpec(embedding_dim=8, hidden_dim=8, dropout=0.1),
+    "bert": BertSpec(num_layers=1, hidden_dim=16, intermediate_dim=16, dropout=0.1),
+}
+
+
+class Interrupting(toy.Memory):
+    """Ends its own process once enough steps are done."""
+
+    def __init__(self, at_step: int, signum: int) -> None:
+        super().__init__()
+        self._at_step, self._signum = at_step, signum
+
+    def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
+        super().progress(task, completed, total, note)
+        if self._signum and completed >= self._at_step:
+            os.kill(os.getpid(), self._signum)
+
+
+def train(folder: Path, *, model: str, hardware: Any, log: toy.Memory) -> dict[str, Any]:
+    """One training under `folder`, from where an earlier one ended."""
+    config = stage.Config(
+        model=MODELS[model],
+        epochs=2,
+        global_batch_size=8,
+        buckets=(10,),
+        steps_per_call=2,
+        checkpoint_every=3,
+    )
+    shards = toy.shard_set(folder / "shards")
+    workdir = folder / "train"
+    workdir.mkdir(exist_ok=True)
+    context = Context(workdir=workdir, data_dir=folder, seed=7, hardware=hardware, log=log)
+    trained = stage.run(config, stage.Inputs(shards=shards), context)
+    content = (workdir / trained.weights_file).read_bytes()
+    said = [message for message, _ in log.infos]
+    return asdict(trained) | {"sha256": hashlib.sha256(content).hexdigest(), "said": said}
+
+
+def main(wanted: dict[str, Any]) -> None:
+    hardware = ConfiguredHardware(
+        HardwareConfig(strategy="cpu", replicas=wanted["replicas"], precision="float32")
+    )
+    log = Interrupting(wanted.get("at_step", 0), wanted.get("signum", 0))
+    print(
+        json.dumps(train(Path(wanted["folder"]), model=wanted["model"], hardware=hardware, log=log))
+    )
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

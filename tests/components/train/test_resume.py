@@ -1,0 +1,171 @@
+"""Interrupted and taken up again: the same weights, bit by bit, and the same curves."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.components.train import toy
+from tests.components.train.resume_child import train
+from tests.components.train.test_stage import train as train_toy
+from tpuline.components.train import loop, speed
+from tpuline.components.train.checkpoint import Checkpoints
+from tpuline.pipeline.hardware.config import HardwareConfig
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+STEPS_AN_EPOCH = 12
+
+
+def child(folder: Path, replicas: int, **wanted: Any) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(exist_ok=True)
+    asked = {"folder": str(folder), "replicas": replicas} | wanted
+    return subprocess.run(
+        [sys.executable, "-m", "tests.components.train.resume_child", json.dumps(asked)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+
+def facts(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def curves(trained: dict[str, Any]) -> list[list[float]]:
+    names = ("epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    return [[epoch[name] for name in names] for epoch in trained["history"]]
+
+
+@pytest.mark.parametrize("model", ["bag", pytest.param("bert", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_killed_at_any_step_ends_as_if_undisturbed(
+    tmp_path: Path, replicas: int, model: str
+) -> None:
+    at_step = random.randrange(1, STEPS_AN_EPOCH)
+    killed = child(tmp_path / "a", replicas, model=model, at_step=at_step, signum=signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    later = random.randrange(STEPS_AN_EPOCH + 1, 2 * STEPS_AN_EPOCH)
+    stopped = child(tmp_path / "a", replicas, model=model, at_step=later, signum=signal.SIGTERM)
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    ours = facts(child(tmp_path / "a", replicas, model=model))
+    if replicas == 1:
+        hardware = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
+        whole = train(tmp_path / "b", model=model, hardware=hardware, log=toy.Memory())
+    else:
+        whole = facts(child(tmp_path / "b", replicas, model=model))
+    assert ours["sha256"] == whole["sha256"], f"killed at {at_step}, stopped at {later}"
+    assert curves(ours) == curves(json.loads(json.dumps(whole)))
+    assert ours["num_resumed"] == 2 and whole["num_resumed"] == 0
+    # SIGTERM saved what was done: at most the window on its way came after it.
+    ends = {f"train: going on from the checkpoint of step {step}" for step in (later, later + 1)}
+    assert ends & set(ours["said"])
+
+
+def save(checkpoints: Checkpoints, step: int) -> None:
+    checkpoints.save(step, facts={"n": step}, arrays={"x": np.full(3, step)}, best=None)
+
+
+def test_last_checkpoints_are_kept(tmp_path: Path) -> None:
+    kept = Checkpoints(str(tmp_path), keep=2, identity="i", log=toy.Memory())
+    assert kept.latest() is None
+    for step in (2, 10, 30):
+        save(kept, step)
+    assert {path.name for path in tmp_path.iterdir()} == {"step-000000010", "step-000000030"}
+    newest = kept.latest()
+    assert newest is not None and newest.step == 30 and newest.facts == {"n": 30}
+    np.testing.assert_array_equal(newest.arrays()["x"], [30, 30, 30])
+
+
+@pytest.mark.parametrize("file", ["state.npz", "checkpoint.json"])
+@pytest.mark.parametrize("harm", ["cut", "gone", "changed"])
+def test_torn_checkpoint_is_passed_over_for_the_one_before(
+    tmp_path: Path, file: str, harm: str
+) -> None:
+    log = toy.Memory()
+    kept = Checkpoints(str(tmp_path), keep=2, identity="i", log=log)
+    save(kept, 1)
+    save(kept, 2)
+    path = tmp_path / "step-000000002" / file
+    content = path.read_bytes()
+    path.unlink()
+    if harm != "gone":
+        path.write_bytes(content[:-9] if harm == "cut" else content[:-9] + b"123456789")
+    newest = kept.latest()
+    assert newest is not None and newest.step == 1
+    assert "step 2 is torn" in log.infos[-1][0]
+
+
+def test_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
+    save(Checkpoints(str(tmp_path), keep=2, identity="i", log=toy.Memory()), 1)
+    with pytest.raises(ValueError, match=r"this very config, seed and data; received .*remove"):
+        Checkpoints(str(tmp_path), keep=2, identity="j", log=toy.Memory()).latest()
+
+
+def test_disk_that_is_full_keeps_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Checkpoints(str(tmp_path), keep=2, identity="i", log=toy.Memory())
+    save(kept, 1)
+
+    def full(file: Any, **arrays: Any) -> None:
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        with pytest.raises(OSError, match=r"step 2 could not .*No space left.*that of step 1 is"):
+            save(kept, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+    newest = kept.latest()
+    assert newest is not None and newest.step == 1
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+    """Spoils a weight after some steps, once each, as a broken chip might."""
+    left = list(steps)
+
+    class Spoiling(speed.Speedometer):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            super().on_train_batch_end(batch, logs)
+            if left and self._trainee.progress.num_steps >= left[0]:
+                left.pop(0)
+                self._trainee.get_layer("logits").bias.assign([np.nan, 0.0])
+
+    monkeypatch.setattr(loop, "Speedometer", Spoiling)
+
+
+@pytest.mark.parametrize("checkpoint_every", [4, 100])  # broken weights come to be saved, or not
+def test_broken_loss_goes_back_and_leaves_the_window_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint_every: int
+) -> None:
+    poison(monkeypatch, 6, 16)
+    made = train_toy(
+        tmp_path, epochs=2, steps_per_call=2, checkpoint_every=checkpoint_every, learning_rate=0.03
+    )
+    trained = made.trained
+    assert [rollback.epoch for rollback in trained.rollbacks] == [1, 2]
+    assert all(rollback.num_batches == 2 for rollback in trained.rollbacks)
+    assert trained.num_steps == 2 * STEPS_AN_EPOCH - 4
+    assert all(np.isfinite(record.loss) for record in trained.history)
+    assert sum("are left out" in message for message, _ in made.log.infos) == 2
+
+
+def test_loss_that_breaks_again_and_again_fails_and_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError) as caught:
+        train_toy(tmp_path, learning_rate=1e37, warmup_share=0.0, max_rollbacks=1)
+    message = str(caught.value)
+    assert "loss must be finite; received nan after step" in message
+    assert "1 windows were left out before it (train.max_rollbacks). Lower train.lear" in message
+    assert not (tmp_path / "train" / "best.weights.h5").exists()
