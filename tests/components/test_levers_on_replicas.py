@@ -12,6 +12,8 @@ import pytest
 
 from tests.components.pretrained import hugging_face_folder
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 LEVERS: dict[str, dict[str, Any]] = {
     "remat and lora": {"remat": True, "lora_rank": 2},

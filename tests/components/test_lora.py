@@ -107,6 +107,7 @@ def test_checkpoint_holds_adapters_as_they_are(preset: str, tmp_path: Path) -> N
         assert np.array_equal(mine.numpy(), theirs.numpy())
 
 
+@pytest.mark.slow
 def test_adapters_learn_the_same_with_blocks_computed_again(preset: str) -> None:
     plain, remat = (
         fitted(made(BertSpec(preset=preset, lora_rank=RANK, dropout=0.3, remat=remat)))
