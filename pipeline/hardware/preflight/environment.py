@@ -72,7 +72,7 @@ def _requirements() -> str:
 def _made(folder: Path, log: Log) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not (folder / _READY).exists():
             log.info(
                 f"making {folder} with {_requirements()}: 1.1 GB, about a minute, once "
