@@ -38,7 +38,7 @@ class Compiled:
     flops: float | None  # every turn of a loop counted
     product_flops: float  # of the matrix products in the program as written: the model's own
     bytes_accessed: float | None  # in any memory, as the compiler counts; a loop's body once
-    hbm_traffic_bytes: float | None  # read and written; None for a program with loops
+    hbm_traffic_bytes: float | None  # read and written; None with loops or unreadable programs
     loop_turns: tuple[int, ...]
     num_unknown_loops: int  # whose turns are taken for one
     buffers: tuple[Buffer, ...]  # the largest first; not all are alive at once
@@ -99,7 +99,7 @@ class Compiler:
             hlo = text.read_text(encoding="utf-8")
         return facts | {
             "buffers": [asdict(buffer) for buffer in largest_buffers(hlo)],
-            "hbm_traffic_bytes": hbm_traffic_bytes(hlo) if facts["compiled"] else None,
+            "hbm_traffic_bytes": hbm_traffic_bytes(hlo) if hlo else None,
         }
 
 

@@ -190,14 +190,14 @@ def _width_lines(width: WidthResult, result: Result) -> Iterator[str]:
 def _speed_lines(compiled: Compiled, prediction: Roofline) -> Iterator[str]:
     yield (
         f"  step     {_short((compiled.flops or 0) / 1e9)} GFLOP and "
-        f"{_short((compiled.moved_bytes or 0) / 1e9)} GB through HBM a replica: "
+        f"{_short((compiled.moved_bytes or 0) / 1e9)} GB {_where(compiled)} a replica: "
         f"{prediction.flops_per_byte:.0f} FLOP/byte, the chip's balance is "
         f"{prediction.balance_flops_per_byte:.0f}: {prediction.bound}-bound"
     )
     yield (
-        f"           at least {_ms(prediction.step_time_s)}: compute "
+        f"           {_least(compiled)} {_ms(prediction.step_time_s)}: compute "
         f"{_ms(prediction.compute_s)}, memory {_ms(prediction.memory_s)}, then all-reduce "
-        f"{_ms(prediction.all_reduce_s)}; at most {prediction.examples_per_s:,.0f} examples/s"
+        f"{_ms(prediction.all_reduce_s)}; {prediction.examples_per_s:,.0f} examples/s"
     )
     if compiled.loop_turns:
         turns = ", ".join(str(turn) for turn in compiled.loop_turns)
@@ -212,6 +212,16 @@ def _speed_lines(compiled: Compiled, prediction: Roofline) -> Iterator[str]:
         )
 
 
+def _where(compiled: Compiled) -> str:
+    known = compiled.hbm_traffic_bytes is not None
+    return "through HBM" if known else "in any memory (how many in HBM is not known)"
+
+
+def _least(compiled: Compiled) -> str:
+    """Bytes that may not reach HBM make no lower bound."""
+    return "at least" if compiled.hbm_traffic_bytes is not None else "estimated"
+
+
 def _training_lines(result: Result) -> Iterator[str]:
     training = result.training
     if training is None:
@@ -222,8 +232,9 @@ def _training_lines(result: Result) -> Iterator[str]:
         if training.cost_usd is not None
         else "no public price"
     )
+    least = max((_least(width.compiled) for width in result.widths), key=len)
     yield (
-        f"training at least {_time(training.seconds)} for {training.num_steps:,} steps ({what}): "
+        f"training {least} {_time(training.seconds)} for {training.num_steps:,} steps ({what}): "
         f"{price}"
     )
     yield f"         left out: {LEAVES_OUT}"

@@ -280,6 +280,21 @@ def test_one_shape_that_does_not_fit_decides_and_its_excess_is_told() -> None:
     assert text.endswith("verdict: does not fit")
 
 
+@pytest.mark.parametrize(("traffic", "word"), [(1e9, "at least"), (None, "estimated")])
+def test_time_is_a_bound_only_where_traffic_is_known(traffic: float | None, word: str) -> None:
+    step = compiled(hbm_traffic_bytes=traffic)
+    assert step.flops is not None and step.moved_bytes is not None
+    prediction = roofline(
+        parse("v5e-8"), flops=step.flops, moved_bytes=step.moved_bytes, gradient_bytes=40,
+        global_batch_size=64,
+    )  # fmt: skip
+    found = some_result(step)
+    (width,) = found.widths
+    found = replace(found, widths=(replace(width, prediction=prediction),))
+    expected = f"{word} {prediction.step_time_s * 1e3:.2f} ms"
+    assert any(line.strip().startswith(expected) for line in result.lines(found))
+
+
 def test_ops_that_do_not_lower_are_printed() -> None:
     refused = compiled(compiled=False, refusal="failed to legalize operation 'mhlo.topk'")
     text = "\n".join(result.lines(some_result(refused)))
