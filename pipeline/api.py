@@ -121,7 +121,7 @@ def run(
         shelf.prepare()
     plan_module.check_until(until)
     with _as_config_error(config):
-        worker = hardware.worker_index
+        worker, num_workers = hardware.worker_index, hardware.num_workers
     with log or _log(shelf, config, worker) as open_log:
         with _as_config_error(config, RuntimeError):
             for stage in stages.table():
@@ -131,6 +131,10 @@ def run(
             if any("hardware" in step.stage.uses and not _stored(step, shelf) for step in steps):
                 # Before any other stage: devices are set up before TensorFlow is first used, and a
                 # chip that is not there is told before hours of preprocessing.
+                if num_workers > 1:
+                    open_log.info(
+                        f"worker {worker} of {num_workers}: waiting until all in TF_CONFIG are there"
+                    )
                 hardware.start()
         if worker:
             return follower.follow(config, steps, root=str(root), log=open_log, hardware=hardware)

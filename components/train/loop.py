@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from ..contracts import InputVerdict, Rollback, ShardSet, TrainedModel
 from ..modeling import build, without_preset
@@ -21,6 +22,14 @@ from .recorder import Recorder
 from .speed import Speedometer, judge_input
 from .stage import Config
 from .trainee import BrokenLoss, Trainee
+
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 
 
 def train(
@@ -159,6 +168,8 @@ class _Fitting:
                     self._fit_on()
                 except BrokenLoss as broken:
                     self._roll_back(broken)
+                except tf.errors.OpError as error:
+                    raise self._in_our_words(error) from error
             self.checkpointer.stop_if_told()
         finally:
             self.books.recorder.close()
@@ -166,6 +177,19 @@ class _Fitting:
         if self.num_workers > 1:  # each would find another number of steps to be enough
             return None
         return judge_input(self.trainee, self.speed, self.repeated)
+
+    def _in_our_words(self, error: tf.errors.OpError) -> Exception:
+        """What is left of several workers hears of a lost one as an error of some collective op."""
+        if self.num_workers == 1 or not isinstance(error, _LOST):
+            return error
+        saved = self.checkpoints.latest()
+        step = "none" if saved is None else f"that of step {saved.step:,}"
+        reason = " ".join(error.message.split())[:300]
+        return RuntimeError(
+            f"train: all of the {self.num_workers} workers in TF_CONFIG must stay alive; one was "
+            f"lost ({reason}); the last whole checkpoint is {step}; start all workers again with "
+            "the same command to go on from it"
+        )
 
     def _is_over(self) -> bool:
         return self.trainee.progress.epoch >= self.config.epochs or self.books.best.is_over

@@ -98,6 +98,11 @@ class ConfiguredHardware:
         """Of this process among those that train together; see `cluster.cluster`."""
         return cluster(os.environ).worker_index
 
+    @property
+    def num_workers(self) -> int:
+        """Of those processes."""
+        return cluster(os.environ).num_workers
+
     def start(self) -> Lane:
         """The lane of this config, the same one on every call in this process.
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.components.train import toy
 from tpuline.components.contracts import ShardSet
-from tpuline.components.train import buckets, dataset
+from tpuline.components.train import buckets, dataset, plan, stage
 
 BATCH = 8
 
@@ -151,3 +151,20 @@ def test_repeated_batch_is_the_first_of_its_width(shards: ShardSet) -> None:
     assert repeated.element_spec == batches.element_spec
     first, again = (rows_of([batch]) for batch in repeated.take(2).as_numpy_iterator())
     assert first == again and first[0] in rows_of(list(batches.as_numpy_iterator()))
+
+
+@pytest.mark.parametrize("hosts", [2, 3, 5])  # files for each, or rows
+@pytest.mark.parametrize("lengths", [(16,), (6, 10, 16)])
+def test_hosts_share_the_rows_and_take_the_same_number_of_steps(
+    shards: ShardSet, lengths: tuple[int, ...], hosts: int
+) -> None:
+    config = stage.Config(global_batch_size=BATCH * hosts, buckets=lengths)
+    planned = plan.make_plan(config, shards, num_replicas=hosts, num_workers=hosts)
+    seen: Counter[Any] = Counter()
+    for host in range(hosts):
+        batches = training(
+            shards, lengths, share=(host, hosts), num_steps=planned.train_steps, epochs=1
+        )
+        assert len(batches) == planned.train_steps
+        seen.update(rows_of(batches))
+    assert seen == wanted(shards, 90, seed=1)

@@ -99,6 +99,7 @@ def _split(folder: Path, name: str, made: list[tuple[list[int], int]], num_files
                 num_examples=len(part),
                 size_bytes=len(content),
                 sha256=hashlib.sha256(content).hexdigest(),
+                length_counts=_length_counts(part),
             )
         )
     lengths = [len(token_ids) for token_ids, _ in made]
@@ -110,6 +111,11 @@ def _split(folder: Path, name: str, made: list[tuple[list[int], int]], num_files
         num_tokens=sum(lengths),
         num_truncated=0,
         label_counts=(labels.count(0), labels.count(1)),
-        length_counts=tuple(lengths.count(n) for n in range(SEQUENCE_LENGTH + 1)),
+        length_counts=_length_counts(made),
         shards=tuple(shards),
     )
+
+
+def _length_counts(made: list[tuple[list[int], int]]) -> tuple[int, ...]:
+    lengths = [len(token_ids) for token_ids, _ in made]
+    return tuple(lengths.count(n) for n in range(SEQUENCE_LENGTH + 1))

@@ -1,0 +1,101 @@
+"""Two real processes that train together on loopback, under TF_CONFIG."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tpuline.components.contracts import TrainedModel
+from tpuline.pipeline import api, store
+
+from .conftest import Shrunk
+
+ALONE = "hardware.replicas=null"  # each worker is one replica
+LONG = ("train.epochs=12", "train.early_stopping_patience=null", "train.checkpoint_every=10")
+UNTIL_TRAIN = ("--until", "train")
+
+
+def start(demo: Shrunk) -> list[subprocess.Popen[str]]:
+    """Both workers of one run; their output goes to files beside the root."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for free in sockets:
+            free.bind(("localhost", 0))
+        addresses = [f"localhost:{free.getsockname()[1]}" for free in sockets]
+    workers = []
+    for index in range(2):
+        place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        with output(demo, index).open("w") as file:
+            workers.append(
+                subprocess.Popen(
+                    [*demo.arguments(ALONE, *LONG), *UNTIL_TRAIN],
+                    env=os.environ | {"TF_CONFIG": json.dumps(place)},
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+    return workers
+
+
+def output(demo: Shrunk, index: int) -> Path:
+    return demo.root.with_name(f"worker-{index}.log")
+
+
+def ended(workers: list[subprocess.Popen[str]]) -> list[int]:
+    try:
+        return [worker.wait(timeout=120) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def test_lost_worker_ends_the_run_and_all_go_on_from_the_checkpoint(shrunk: Shrunk) -> None:
+    shrunk.root.parent.mkdir(exist_ok=True)
+    workers = start(shrunk)
+    deadline = time.monotonic() + 120
+    while not list(shrunk.root.glob("train/*.unfinished/step-0000000[1-9]0/checkpoint.json")):
+        assert workers[0].poll() is None, output(shrunk, 0).read_text()
+        assert time.monotonic() < deadline, output(shrunk, 0).read_text()
+        time.sleep(0.05)
+    workers[1].send_signal(signal.SIGKILL)
+    assert ended(workers) == [1, -signal.SIGKILL]
+    said = output(shrunk, 0).read_text()
+    assert "all of the 2 workers in TF_CONFIG must stay alive; one was lost" in said
+    assert "last whole checkpoint is that of step" in said
+    assert not list(shrunk.root.glob(f"train/*/{store.MANIFEST}"))
+
+    assert ended(start(shrunk)) == [0, 0], output(shrunk, 0).read_text()
+    assert "going on from the checkpoint" in output(shrunk, 1).read_text()
+    (folder,) = (path.parent for path in shrunk.root.glob(f"train/*/{store.MANIFEST}"))
+    trained = api.open_artifact(folder)
+    assert isinstance(trained, TrainedModel)
+    assert (trained.num_replicas, trained.num_resumed) == (2, 1)
+    assert trained.history[-1].loss < trained.history[0].loss / 2
+    assert not list(shrunk.root.glob("train/*.unfinished"))
+    # Worker 1 leaves its events and nothing else.
+    assert {path.name for path in (shrunk.root / "demo").iterdir()} == {
+        "events.jsonl",
+        "events-worker-1.jsonl",
+        "report.html",
+        "report.json",
+    }
+
+
+@pytest.mark.parametrize("text", ['{"cluster": ', '{"cluster": {"worker": ["a:1", "b:2"]}, "task": '
+                                  '{"type": "worker", "index": 2}}'])  # fmt: skip
+def test_tf_config_that_cannot_be_is_refused_before_anything_runs(
+    shrunk: Shrunk, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(api.ConfigError, match="TF_CONFIG: must be JSON with cluster"):
+        api.run(shrunk.load(ALONE), root=shrunk.root)
