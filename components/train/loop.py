@@ -19,7 +19,7 @@ from .checkpoint import Checkpoints
 from .optimizer import adamw
 from .plan import Plan, make_plan
 from .recorder import Recorder
-from .speed import Speedometer, judge_input
+from .speed import Profiler, Speedometer, judge_input
 from .stage import Config
 from .trainee import BrokenLoss, Trainee
 
@@ -126,6 +126,7 @@ def compiled(classifier: keras.Model, config: Config, plan: Plan) -> Trainee:
         steps_per_epoch=plan.train_steps,
         validation_steps=plan.validation_steps,
         accumulate_steps=config.accumulate_steps,
+        xla=config.xla,
     )
     trainee.compile(
         optimizer=adamw(**plan.rate, weight_decay=config.weight_decay, clip_norm=config.clip_norm),
@@ -150,6 +151,7 @@ class _Fitting:
     trainee: Trainee
     books: callbacks.Books
     speed: Speedometer
+    profilers: tuple[Profiler, ...]
     checkpointer: callbacks.Checkpointer
     checkpoints: Checkpoints
     training: Callable[..., Any]  # start=(epoch, step) -> what `fit` takes
@@ -172,6 +174,8 @@ class _Fitting:
                     raise self._in_our_words(error) from error
             self.checkpointer.stop_if_told()
         finally:
+            for profiler in self.profilers:
+                profiler.close()
             self.books.recorder.close()
             self.checkpointer.close()
         if self.num_workers > 1:  # each would find another number of steps to be enough
@@ -213,7 +217,13 @@ class _Fitting:
             validation_data=self.validation(),
             validation_steps=self.plan.validation_steps,
             # In this order: what is noted is noted before it is saved.
-            callbacks=[self.speed, self.books.best, self.books.recorder, self.checkpointer],
+            callbacks=[
+                self.speed,
+                *self.profilers,
+                self.books.best,
+                self.books.recorder,
+                self.checkpointer,
+            ],
             shuffle=False,  # the dataset has done it
             verbose=0,
         )
@@ -290,6 +300,7 @@ def _fitting(
         trainee=trainee,
         books=books,
         speed=speed,
+        profilers=(Profiler(trainee, speed, workdir / "tensorboard"),) if config.profile else (),
         checkpointer=callbacks.Checkpointer(
             trainee, checkpoints, books, every=config.checkpoint_every, log=log
         ),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
+import tensorflow as tf
 
 from ..contracts import InputVerdict
 from .trainee import Trainee
 
 _ENOUGH_SECONDS = 0.5
+_PROFILED_WINDOWS = 2
 _INPUT_BOUND = 0.1  # of the time: more waiting than that is worth mending
 
 
@@ -54,6 +57,40 @@ class Speedometer(keras.callbacks.Callback):
         self.num_positions += sum(n * rows * width for n, (rows, width) in pairs)
         pairs_of_steps = zip(self.steps_by_width, steps, strict=True)
         self.steps_by_width = [a + b for a, b in pairs_of_steps]
+
+
+class Profiler(keras.callbacks.Callback):
+    """Profiles two windows of steps that compile nothing; TensorBoard shows them.
+
+    Under `folder`/plugins/profile; the tab needs the package tensorboard-plugin-profile.
+    """
+
+    def __init__(self, trainee: Trainee, speed: Speedometer, folder: Path) -> None:
+        super().__init__()
+        self._trainee, self._speed, self._folder = trainee, speed, folder
+        self._left = _PROFILED_WINDOWS
+        self._running = False
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        # The clock stands still while something compiles.
+        if self._left and self._speed.seconds and not self._running:
+            tf.profiler.experimental.start(str(self._folder))
+            self._running = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if self._running:
+            self._left -= 1
+            if not self._left:
+                self.close()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Writes the profile, if one is being taken."""
+        if self._running:
+            tf.profiler.experimental.stop()
+            self._running, self._left = False, 0
 
 
 def judge_input(

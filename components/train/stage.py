@@ -32,7 +32,7 @@ _COUNTS = (
     "checkpoint_every",
     "keep_checkpoints",
 )
-_NO_DIFFERENCE = ("steps_per_call", "checkpoint_every", "keep_checkpoints")
+_NO_DIFFERENCE = ("steps_per_call", "checkpoint_every", "keep_checkpoints", "profile")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +52,13 @@ class Config:
     buckets: int | tuple[int, ...] = ()
     constant_tokens: bool = False  # narrower batches take more rows, as wide as the widest in all
     accumulate_steps: int = 1  # parts that a replica's batch is cut into to save memory
+    xla: bool = False  # CPUs and GPUs: minutes of compiling for faster steps; a TPU always does
     shuffle_rows: int = 20_000  # held in memory, serialised
     steps_per_call: int | None = None  # run by the devices on their own; null: by the hardware
     checkpoint_every: int = 500  # steps; also after each epoch and on SIGTERM
     keep_checkpoints: int = 2
     max_rollbacks: int = 2  # windows of steps that may be left out because the loss broke
+    profile: bool = False  # two windows of steady steps, for TensorBoard
 
     def __post_init__(self) -> None:
         for name in _COUNTS:

@@ -82,6 +82,7 @@ class Trainee(keras.Model):
         shapes: rows and width of a global batch of each bucket.
         steps_per_epoch, validation_steps: batches in one pass over either split.
         accumulate_steps: parts that each replica's batch is cut into; their gradients are summed.
+        xla: whether forward and backward are compiled by XLA, which a TPU does in any case.
     """
 
     def __init__(
@@ -93,10 +94,13 @@ class Trainee(keras.Model):
         steps_per_epoch: int,
         validation_steps: int,
         accumulate_steps: int = 1,
+        xla: bool = False,
     ) -> None:
         super().__init__(inputs=inputs, outputs=outputs)
         self._shapes = tuple(shapes)
         self._accumulate_steps = accumulate_steps
+        # The optimizer stays outside: it talks to the other replicas.
+        self._compute = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
         self._steps = {"train": steps_per_epoch, "test": validation_steps}
         self._begin = {"train": 0, "test": 0}  # of the next window
         # Every replica adds to its own; reading it sums them.
@@ -122,7 +126,7 @@ class Trainee(keras.Model):
 
     def train_step(self, data: Batch) -> None:
         """One optimizer step of a replica on its share of a global batch."""
-        gradients, sums = self._gradients(data)
+        gradients, sums = self._compute(data)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self._count(data, sums)
 

@@ -197,6 +197,16 @@ def test_gradients_of_parts_sum_to_that_of_the_batch() -> None:
     assert gradient(accumulate_steps=4) == pytest.approx(gradient(), rel=1e-5)
 
 
+def test_compiled_by_xla_the_gradient_is_the_same() -> None:
+    assert gradient(xla=True) == pytest.approx(gradient(), rel=1e-5)
+
+
+def test_profile_shows_steady_steps(tmp_path: Path) -> None:
+    made = train(tmp_path, epochs=1, steps_per_call=3, profile=True)
+    (trace,) = (made.workdir / "tensorboard").rglob("*.xplane.pb")
+    assert trace.stat().st_size > 1000
+
+
 def gradient(*, num_rows: int = 8, **fields: Any) -> float:
     """Norm of the bias' gradient for a batch of 8 equal rows, the first `num_rows` of weight 1."""
     from tpuline.components.train import loop, plan
@@ -218,7 +228,7 @@ def gradient(*, num_rows: int = 8, **fields: Any) -> float:
     trainee = loop.compiled(model, config, planned)
     features = {"token_ids": tf.ones([8, 4], tf.int32), "padding_mask": tf.ones([8, 4], tf.int32)}
     weights = tf.sequence_mask(num_rows, 8, dtype=tf.float32)
-    gradients, _ = tf.function(trainee._gradients)((features, tf.zeros([8], tf.int32), weights))
+    gradients, _ = tf.function(trainee._compute)((features, tf.zeros([8], tf.int32), weights))
     return float(tf.norm(gradients[-1]))
 
 
