@@ -20,6 +20,7 @@ HEAVY = {
     "keras_hub",
     "keras_nlp",
     "matplotlib",
+    "mlflow",
     "py3langid",
     "pyarrow",
     "rensa",

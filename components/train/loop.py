@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .checkpoint import Checkpoints
 from .optimizer import adamw
 from .plan import Plan, make_plan
 from .recorder import Recorder
+from .sinks import Mlflow, Sink, TensorBoard
 from .speed import Profiler, Speedometer, judge_input
 from .stage import Config
 from .trainee import BrokenLoss, Trainee
@@ -162,6 +163,7 @@ class _Fitting:
 
     def fit(self) -> InputVerdict | None:
         """Trains to the end; what is left are the best weights on disk, and the books."""
+        finished = False
         try:
             if self._restore():
                 self.books.num_resumed += 1
@@ -173,10 +175,11 @@ class _Fitting:
                 except tf.errors.OpError as error:
                     raise self._in_our_words(error) from error
             self.checkpointer.stop_if_told()
+            finished = True
         finally:
             for profiler in self.profilers:
                 profiler.close()
-            self.books.recorder.close()
+            self.books.recorder.close(finished=finished)
             self.checkpointer.close()
         if self.num_workers > 1:  # each would find another number of steps to be enough
             return None
@@ -249,6 +252,18 @@ class _Fitting:
         self._restore()
 
 
+def _sinks(
+    config: Config, workdir: Path, lane: Lane, log: Log, run_id: str | None
+) -> tuple[Sink, ...]:
+    """Where the curves go; the chief alone tells MLflow."""
+    board = TensorBoard(workdir / "tensorboard")
+    if config.mlflow is None or lane.worker_index:
+        return (board,)
+    params = {name: value for name, value in asdict(config).items() if name != "mlflow"}
+    params |= {"hardware": lane.description}
+    return board, Mlflow(config.mlflow, params, run_id=run_id, log=log)
+
+
 def _fitting(
     config: Config,
     shards: ShardSet,
@@ -286,7 +301,7 @@ def _fitting(
     speed = Speedometer(trainee, tuple(zip(plan.rows, plan.lengths, strict=True)))
     recorder = Recorder(
         trainee,
-        workdir / "tensorboard",
+        partial(_sinks, config, workdir, lane, log),
         num_steps=plan.total_steps,
         learning_rate=partial(schedule.learning_rate, **plan.rate),
         speed=speed,

@@ -1,18 +1,17 @@
-"""Tells of every window and epoch: the log, the history and TensorBoard scalars."""
+"""Tells of every window and epoch: the log, the history, and curves for the sinks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from ..contracts import EpochRecord
 from ..stage import Log
+from .sinks import Mlflow, Sink
 from .speed import Speedometer
 from .trainee import Trainee
 
@@ -25,7 +24,7 @@ class Recorder(keras.callbacks.Callback):
     def __init__(
         self,
         trainee: Trainee,
-        folder: Path,
+        open_sinks: Callable[[str | None], Sequence[Sink]],
         *,
         num_steps: int,
         learning_rate: Callable[[int], float],
@@ -34,7 +33,9 @@ class Recorder(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.history: list[EpochRecord] = []
-        self._trainee, self._folder = trainee, folder
+        self._trainee, self._open_sinks = trainee, open_sinks
+        self._sinks: Sequence[Sink] = ()
+        self._mlflow_run: str | None = None
         self._num_steps = num_steps
         self._every = max(1, num_steps // _POINTS)  # steps between two points of a curve
         self._learning_rate, self._speed, self._log = learning_rate, speed, log
@@ -42,7 +43,6 @@ class Recorder(keras.callbacks.Callback):
         self._next_point = 0
         self._seconds = 0.0  # of the epoch so far
         self._then = 0.0
-        self._writer: Any = None
 
     def facts(self) -> dict[str, Any]:
         """What a later attempt needs, as JSON types."""
@@ -50,6 +50,7 @@ class Recorder(keras.callbacks.Callback):
             "history": [asdict(record) for record in self.history],
             "points": self._points,
             "seconds": self._seconds,
+            "mlflow_run": self._mlflow_run,
         }
 
     def restore(self, facts: dict[str, Any]) -> None:
@@ -57,14 +58,20 @@ class Recorder(keras.callbacks.Callback):
         self.history = [EpochRecord(**record) for record in facts["history"]]
         self._points = [(step, scalars) for step, scalars in facts["points"]]
         self._seconds = facts["seconds"]
+        self._mlflow_run = facts["mlflow_run"]
         self._next_point = max((step for step, _ in self._points), default=0) + self._every
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._then = time.perf_counter()
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self._folder))
-            for step, scalars in self._points:  # of the attempts before this one
-                self._write(step, scalars)
+        if self._sinks:  # taken up again in this process
+            return
+        before, self._sinks = self._mlflow_run, self._open_sinks(self._mlflow_run)
+        for sink in self._sinks:
+            if isinstance(sink, Mlflow):
+                self._mlflow_run = sink.run_id
+            if not isinstance(sink, Mlflow) or before is None:
+                for step, scalars in self._points:  # of the attempts before this one
+                    sink.write(step, scalars)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._clock()
@@ -116,11 +123,11 @@ class Recorder(keras.callbacks.Callback):
             val_accuracy=record.val_accuracy,
         )
 
-    def close(self) -> None:
+    def close(self, *, finished: bool) -> None:
         """Writes out what is buffered; call it also after a failure."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        for sink in self._sinks:
+            sink.close(finished=finished)
+        self._sinks = ()
 
     def _clock(self) -> None:
         now = time.perf_counter()
@@ -129,9 +136,5 @@ class Recorder(keras.callbacks.Callback):
 
     def _point(self, step: int, scalars: dict[str, float]) -> None:
         self._points.append((step, scalars))
-        self._write(step, scalars)
-
-    def _write(self, step: int, scalars: dict[str, float]) -> None:
-        with self._writer.as_default():
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value, step=step)
+        for sink in self._sinks:
+            sink.write(step, scalars)

@@ -16,6 +16,7 @@ from ..contracts import ShardSet, TrainedModel
 from ..modeling import BertSpec, ModelSpec
 from ..preset_files import check_preset
 from ..stage import Context
+from .sinks import MlflowConfig
 
 VERSION = 2
 USES = frozenset({"seed", "hardware"})
@@ -32,7 +33,7 @@ _COUNTS = (
     "checkpoint_every",
     "keep_checkpoints",
 )
-_NO_DIFFERENCE = ("steps_per_call", "checkpoint_every", "keep_checkpoints", "profile")
+_NO_DIFFERENCE = ("steps_per_call", "checkpoint_every", "keep_checkpoints", "profile", "mlflow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class Config:
     checkpoint_every: int = 500  # steps; also after each epoch and on SIGTERM
     keep_checkpoints: int = 2
     max_rollbacks: int = 2  # windows of steps that may be left out because the loss broke
+    mlflow: MlflowConfig | None = None  # a second place for the curves; needs the extra mlflow
     profile: bool = False  # two windows of steady steps, for TensorBoard
 
     def __post_init__(self) -> None:

@@ -1,0 +1,104 @@
+"""Curves in a real local store of MLflow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.components.train import toy
+from tests.components.train.test_stage import SMALL, train
+from tpuline.components.stage import Context
+from tpuline.components.train import stage
+from tpuline.components.train.sinks import Mlflow, MlflowConfig
+from tpuline.pipeline.hardware.config import HardwareConfig
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MlflowConfig:
+    return MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", run_name="toy")
+
+
+def runs(store: MlflowConfig) -> list[Any]:
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    experiment = client.get_experiment_by_name(store.experiment)
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+class Breaking(toy.Memory):
+    """Interrupts after some steps."""
+
+    def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
+        super().progress(task, completed, total, note)
+        if completed >= 15:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_training_goes_on_in_the_same_run(tmp_path: Path, store: MlflowConfig) -> None:
+    shards = toy.shard_set(tmp_path / "shards")
+    (tmp_path / "train").mkdir()
+    config = stage.Config(
+        model=SMALL, global_batch_size=8, epochs=2, steps_per_call=3, mlflow=store
+    )
+
+    def attempt(log: toy.Memory) -> Any:
+        hardware = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
+        context = Context(
+            workdir=tmp_path / "train", data_dir=tmp_path, seed=7, hardware=hardware, log=log
+        )
+        return stage.run(config, stage.Inputs(shards=shards), context)
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(Breaking())
+    assert [run.info.status for run in runs(store)] == ["KILLED"]
+    trained = attempt(toy.Memory())
+    (run,) = runs(store)
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "toy")
+    assert run.data.params["global_batch_size"] == "8"
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    losses = client.get_metric_history(run.info.run_id, "epoch/val_loss")
+    assert [(loss.step, loss.value) for loss in losses] == [
+        (record.step, pytest.approx(record.val_loss)) for record in trained.history
+    ]
+
+
+def test_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    nowhere = MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/none/none/mlflow.db")
+    (tmp_path / "none").write_text("a file, where a folder is wanted")
+    with pytest.raises(ValueError, match=r"train\.mlflow\.tracking_uri: must be a store that can"):
+        train(tmp_path, epochs=1, mlflow=nowhere)
+
+
+def test_store_that_fails_later_costs_its_curves_only(store: MlflowConfig) -> None:
+    log = toy.Memory()
+    sink = Mlflow(store, {}, run_id=None, log=log)
+    sink.run_id = "no such run"
+    sink.write(1, {"loss": 1.0})
+    sink.write(2, {"loss": 1.0})
+    sink.close(finished=True)
+    assert [message.split("(")[0] for message, _ in log.infos] == [
+        "train.mlflow: nothing more is logged there "
+    ]
+
+
+def test_missing_extra_is_named(store: MlflowConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(
+        ValueError, match=r"needs the extra mlflow.*pip install 'tpuline\[mlflow\]'"
+    ):
+        Mlflow(store, {}, run_id=None, log=toy.Memory())
+
+
+def test_password_in_the_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="must hold no password") as caught:
+        MlflowConfig(tracking_uri="https://me:secret@tracking.example")
+    assert "secret" not in str(caught.value)
+
+
+def test_where_the_curves_go_makes_no_other_model(tmp_path: Path, store: MlflowConfig) -> None:
+    plain, logged = stage.Config(), stage.Config(mlflow=store)
+    assert stage.identity(plain, tmp_path) == stage.identity(logged, tmp_path)
