@@ -137,6 +137,9 @@ class TrainedModel:
     num_resumed: int = 0  # how often an interrupted training was taken up again
     rollbacks: tuple[Rollback, ...] = ()
     input: InputVerdict | None = None  # None: too short to tell
+    accelerator: str = ""  # "v5e-8"; "" where it is no TPU, or of a kind unknown
+    timed_steps: tuple[int, ...] = ()  # steps of each width that the speeds are taken from
+    timed_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,10 @@ class Lane(Protocol):
         """Build and load models inside it: distribution strategy and dtype policy are set."""
 
     @property
+    def accelerator(self) -> str:
+        """The slice of TPU chips, "v5e-8"; empty for what has no such name."""
+
+    @property
     def num_workers(self) -> int:
         """Processes that train together."""
 

@@ -133,7 +133,7 @@ def run(
                 # chip that is not there is told before hours of preprocessing.
                 if num_workers > 1:
                     open_log.info(
-                        f"worker {worker} of {num_workers}: waiting until all in TF_CONFIG are there"
+                        f"worker {worker} of {num_workers}: waiting for all that TF_CONFIG names"
                     )
                 hardware.start()
         if worker:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..components.contracts import EvalReport, Servable, ShardSet, Split, TrainedModel
 from . import report_data
+from .hardware.utilisation import Utilisation
 from .report_text import summary_lines
 from .store import write_text
 
@@ -61,6 +62,7 @@ class RunFacts:
     model: TrainedModel | None = None
     servable: Servable | None = None
     evaluation: EvalReport | None = None
+    utilisation: Utilisation | None = None  # of the chips by the training; needs a preflight
 
 
 def to_json(facts: RunFacts) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "verdict": _verdict(report) if report else None,
         "stages": facts.stages,
         "data": _data(shards) if shards else None,
-        "train": _train(model) if model else None,
+        "train": _train(model, facts.utilisation) if model else None,
         "export": _export(servable) if servable else None,
         "parity": servable.parity if servable else None,
         "evaluate": _evaluate(report) if report else None,
@@ -156,7 +158,7 @@ def _split(split: Split, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _train(model: TrainedModel) -> dict[str, Any]:
+def _train(model: TrainedModel, utilisation: Utilisation | None) -> dict[str, Any]:
     return {
         "model": model.model,
         "strategy": model.strategy,
@@ -177,6 +179,7 @@ def _train(model: TrainedModel) -> dict[str, Any]:
         "num_resumed": model.num_resumed,
         "rollbacks": model.rollbacks,
         "input": model.input,
+        "utilisation": utilisation,
         "history": model.history,
     }
 

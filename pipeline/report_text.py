@@ -116,6 +116,9 @@ def _summary_train(train: Mapping[str, Any] | None) -> list[tuple[str, str]]:
             f"best validation loss {text(train['best_val_loss'], '.4f')}",
         )
     ]
+    if train["utilisation"] is not None:
+        used = train["utilisation"]
+        rows.append(("chips", f"{text(used['share'], '.1%')} of the peak of {used['chip']}"))
     if train["rollbacks"]:
         rows.append(("left out", rollbacks(train["rollbacks"])))
     if train["input"] is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from ..components.stage import Context, Hardware
 from . import machine, plan, report, store
 from .config import RunConfig
 from .errors import StageError
+from .hardware.preflight.result import load_result
+from .hardware.utilisation import Utilisation, utilisation
 from .runlog import RunLog
 
 Status = Literal["blessed", "refused", "failed", "partial"]
@@ -73,6 +76,7 @@ def execute(
         stages=tuple(run.stages),
         warnings=tuple(log.warnings),
         error=str(error) if error else None,
+        utilisation=_utilisation(run.artifacts, folder),
         **_by_type(run.artifacts),
     )
     reported = False
@@ -220,6 +224,16 @@ def _status(artifacts: dict[str, Any], error: StageError | None) -> Status:
     if not judged:
         return "partial"
     return "blessed" if judged[-1].verdict.blessed else "refused"
+
+
+def _utilisation(artifacts: dict[str, Any], folder: Path) -> Utilisation | None:
+    """Of the chips by the training, where a preflight of this run's name lies in its folder."""
+    stored = []
+    for path in sorted(folder.glob("preflight-*.json")):
+        with suppress(ValueError, OSError):
+            stored.append(load_result(path))
+    trained = [a for a in artifacts.values() if isinstance(a, TrainedModel)]
+    return utilisation(trained[0], stored) if trained else None
 
 
 def _by_type(artifacts: dict[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,9 @@ def train(
             for epoch, first, end, reason in trainee.progress.skipped
         ),
         input=verdict,
+        accelerator=lane.accelerator,
+        timed_steps=tuple(speed.steps_by_width),
+        timed_seconds=speed.seconds,
     )
 
 

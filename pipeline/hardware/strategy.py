@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cluster import VARIABLE, Cluster, cluster
 from .config import HardwareConfig
-from .devices import TPU_VARIABLES, tpu_evidence
+from .devices import TPU_VARIABLES, find_tpu, tpu_evidence
 
 if TYPE_CHECKING:
     from ...components.stage import Lane
@@ -33,6 +33,7 @@ class ConfiguredLane:
     precision: str
     description: str
     distribution: Any
+    accelerator: str = ""
     num_workers: int = 1
     worker_index: int = 0
 
@@ -198,8 +199,18 @@ def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
         precision=precision,
         description=f"{num_replicas} x TPU core, {precision}",
         distribution=distribution,
+        accelerator=_slice_name(num_replicas),
         num_workers=distribution.extended.num_hosts,  # they read; this process leads them
     )
+
+
+def _slice_name(num_replicas: int) -> str:
+    """Of the TPU of this machine; empty where its kind is not known."""
+    found = find_tpu(os.environ, Path("/"))
+    if found is None or found.chip is None:
+        return ""
+    cores = found.chip.cores if found.chip.name_counts_cores else 1
+    return f"{found.chip.name}-{num_replicas // found.chip.replicas * cores}"
 
 
 def _gpus(config: HardwareConfig, gpus: list[Any]) -> ConfiguredLane:
