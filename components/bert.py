@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .example_spec import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
+from .first_token import of_first_token
 from .lora import add_adapters
 from .preset_files import FIELD, check_preset
 from .presets import fingerprints, first_line
@@ -103,6 +104,7 @@ def _apply_levers(spec: BertSpec, backbone: Any) -> None:
         backbone.trainable = False
     if spec.lora_rank is not None:
         add_adapters(backbone, spec.lora_rank)
+    of_first_token(backbone.transformer_layers[-1])
     if spec.remat:
         for block in backbone.transformer_layers:
             rematerialize(block)

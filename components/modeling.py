@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .bert import check_tokenizer, pooled_output, sizes
 from .example_spec import PADDING_MASK, TOKEN_IDS, model_inputs
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ class BertSpec:
     dropout: float = 0.1
     max_positions: int | None = None  # rows of the position table; null: the sequence length
     remat: bool = False  # compute blocks again for their gradients: less memory, a third more work
-    lora_rank: int | None = (
-        None  # train adapters beside queries and values, and the head; 8 is usual
-    )
+    lora_rank: int | None = None  # train the head and adapters beside queries and values; e.g. 8
     freeze_backbone: bool = False  # train the head only
 
     def __post_init__(self) -> None:
@@ -133,6 +130,8 @@ def build(
     """
     import keras
 
+    from .bert import check_tokenizer, pooled_output
+
     features = {
         name: keras.Input(shape=(None,), dtype="int32", name=name)
         for name in model_inputs(has_text_pair)
@@ -167,6 +166,8 @@ def without_preset(spec: ModelSpec, classifier: keras.Model) -> ModelSpec:
         return spec
     if spec.preset is None:
         return replace(spec, remat=False)
+    from .bert import sizes
+
     backbone: Any = classifier.get_layer("backbone")
     return BertSpec(**sizes(backbone), dropout=spec.dropout)
 

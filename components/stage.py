@@ -103,6 +103,7 @@ class Context:
     workdir: Path  # empty, the stage's own; becomes the artifact when the stage returns
     shared: str = ""  # where workers on other machines leave files of the artifact; else workdir
     unfinished: str = ""  # a folder that outlives failed attempts, to go on from; may be a bucket's
+    callbacks: tuple[Any, ...] = ()  # of Keras, the caller's own, for the stage that trains
     data_dir: Path | str  # where relative source paths start: a folder, or gs://bucket/folder
     seed: int
     hardware: Hardware

@@ -102,10 +102,13 @@ def run(
     root: str | Path = DEFAULT_ROOT,
     until: str | None = None,
     log: RunLog | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> RunResult:
     """Runs what is not stored yet and writes `<root>/<name>/report.html` and `report.json`.
 
-    The root is a folder, or gs://bucket/folder.
+    The root is a folder, or gs://bucket/folder. `callbacks` are Keras callbacks of your own for
+    `fit`. They see a window of steps as one batch, and are no part of what makes a model another
+    one: a model that is stored already is not trained again for them.
 
     A stage that fails is told by `result.error`, a model that the gates refuse by
     `result.status == "refused"`; neither raises.
@@ -138,7 +141,14 @@ def run(
                 hardware.start()
         if worker:
             return follower.follow(config, steps, root=str(root), log=open_log, hardware=hardware)
-        return runner.execute(config, steps, root=root, log=open_log, hardware=hardware)
+        return runner.execute(
+            config,
+            steps,
+            root=root,
+            log=open_log,
+            hardware=hardware,
+            callbacks=tuple(callbacks),
+        )
 
 
 def preflight(

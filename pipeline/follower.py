@@ -8,9 +8,11 @@ from __future__ import annotations
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..components import files
 from ..components.stage import Context, Hardware
 from . import plan, store
 from .config import RunConfig
@@ -31,9 +33,12 @@ def follow(
 ) -> RunResult:
     """Up to and with the last stage that all workers run. The root must be the chief's.
 
-    It waits as long as the chief lives: TensorFlow ends a worker whose chief is gone.
+    It waits until the chief has ended its run, well or not: its report tells. Of a chief that was
+    killed while it is waited for nothing is heard; stop the others, too.
     """
     shelf = store.at(root)
+    report = files.join(shelf.run_place(config.name), "report.json")
+    before = _content(report)  # of an earlier run
     artifacts: dict[str, Any] = {}
     error: StageError | None = None
     last = max((i for i, step in enumerate(steps) if step.stage.workers), default=-1)
@@ -42,7 +47,9 @@ def follow(
             if step.stage.workers and shelf.manifest(step.name, step.key) is None:
                 _along(config, step, shelf, artifacts, log, hardware)
             else:
-                artifacts[step.name] = _awaited(step, shelf, log)
+                artifacts[step.name] = _awaited(
+                    step, shelf, log, lambda: _content(report) in (None, before)
+                )
         except Exception as cause:
             error = StageError(step.name, shelf.shared(step.name, step.key), cause)
             log.event("error", str(error), traceback=traceback.format_exc())
@@ -59,14 +66,29 @@ def follow(
     )
 
 
-def _awaited(step: plan.Step, shelf: store.Store, log: RunLog) -> Any:
+def _content(path: str) -> bytes | None:
+    try:
+        return files.read_bytes(path)
+    except FileNotFoundError:
+        return None
+
+
+def _awaited(
+    step: plan.Step, shelf: store.Store, log: RunLog, is_running: Callable[[], bool]
+) -> Any:
     """The chief's artifact, as soon as it is there."""
     manifest = shelf.manifest(step.name, step.key)
     if manifest is None:
         log.info(f"{step.name}: waiting for {step.key}, which the chief makes", stage=step.name)
     while manifest is None:
-        time.sleep(_LOOK_EVERY_S)
+        ended = not is_running()
         manifest = shelf.manifest(step.name, step.key)
+        if manifest is None and ended:
+            raise RuntimeError(
+                "the chief has ended its run without it; its log and report tell why; start all "
+                "workers again"
+            )
+        time.sleep(_LOOK_EVERY_S)
     return shelf.read(manifest, step.stage.Output)
 
 

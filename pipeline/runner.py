@@ -46,6 +46,7 @@ def execute(
     root: str | Path,
     log: RunLog,
     hardware: Hardware,
+    callbacks: tuple[Any, ...] = (),
 ) -> RunResult:
     """Runs what is not there yet, in order, and writes the report whatever happens.
 
@@ -53,7 +54,7 @@ def execute(
         KeyboardInterrupt: passed on, with nothing half-done taken for done.
         OSError: the report of an earlier run cannot be taken away.
     """
-    run = _Run(config, steps, store.at(root), log, hardware)
+    run = _Run(config, steps, store.at(root), log, hardware, callbacks)
     started = store.now()
     folder, place = run.shelf.root / config.name, run.shelf.run_place(config.name)
     report.remove(folder)  # a run that is killed must not leave an older verdict as its own
@@ -118,8 +119,10 @@ class _Run:
         shelf: store.Store,
         log: RunLog,
         hardware: Hardware,
+        callbacks: tuple[Any, ...],
     ) -> None:
         self.config, self.shelf, self.log, self.hardware = config, shelf, log, hardware
+        self.callbacks = callbacks
         self.keys = {step.name: step.key for step in steps}
         self.artifacts: dict[str, Any] = {}
         self.stages: list[report.StageFacts] = []
@@ -182,6 +185,7 @@ class _Run:
             workdir=folder,
             shared=self.shelf.shared(step.name, step.key),
             unfinished=self.shelf.unfinished(step.name, step.key),
+            callbacks=self.callbacks,
             data_dir=self.config.data_dir,
             seed=self.config.seed,
             hardware=self.hardware,

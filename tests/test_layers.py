@@ -48,6 +48,7 @@ MAY_BE_HEAVY = {
     "components/preprocess/writers.py",
     "components/train/callbacks.py",
     "components/train/dataset.py",
+    "components/train/fitting.py",
     "components/train/loop.py",
     "components/train/optimizer.py",
     "components/train/recorder.py",

@@ -12,7 +12,7 @@ from ..contracts import Servable, ShardSet, TrainedModel
 from ..stage import Context
 from ..vocabulary import file_fingerprint
 
-VERSION = 1
+VERSION = 2
 
 MIN_PARITY_TEXTS = 256
 MAX_PARITY_TOLERANCE = 1e-3

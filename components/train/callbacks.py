@@ -17,6 +17,7 @@ import numpy as np
 from ..stage import Log
 from .checkpoint import Checkpoint, Checkpoints
 from .recorder import Recorder
+from .speed import Speedometer
 from .trainee import Progress, Totals, Trainee
 
 WEIGHTS_FILE = "best.weights.h5"
@@ -40,11 +41,6 @@ class BestWeights(keras.callbacks.Callback):
         self.step = 0  # 0: none kept yet
         self.loss = math.inf
 
-    @property
-    def is_over(self) -> bool:
-        """Whether patience has come to its end."""
-        return self._patience is not None and self.epochs_since >= self._patience
-
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         loss = (logs or {})["val_loss"]
         if loss < self.loss:
@@ -54,7 +50,7 @@ class BestWeights(keras.callbacks.Callback):
             os.replace(partial, self.path)
             return
         self.epochs_since += 1
-        if self.is_over:
+        if self._patience is not None and self.epochs_since >= self._patience:
             self.model.stop_training = True
 
 
@@ -64,6 +60,7 @@ class Books:
 
     best: BestWeights
     recorder: Recorder
+    speed: Speedometer
     num_resumed: int = 0
 
     def facts(self) -> dict[str, Any]:
@@ -74,6 +71,7 @@ class Books:
         return {
             "best": best,
             "recorder": self.recorder.facts(),
+            "speed": self.speed.facts(),
             "num_resumed": self.num_resumed,
         }
 
@@ -83,7 +81,8 @@ class Books:
         self.best.loss = math.inf if best["loss"] is None else best["loss"]
         self.best.step, self.best.epochs_since = best["step"], best["since"]
         self.recorder.restore(facts["recorder"])
-        self.num_resumed = facts["num_resumed"]
+        self.speed.restore(facts["speed"])
+        self.num_resumed = max(self.num_resumed, facts["num_resumed"])
 
 
 class Checkpointer(keras.callbacks.Callback):
@@ -95,9 +94,17 @@ class Checkpointer(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, trainee: Trainee, checkpoints: Checkpoints, books: Books, *, every: int, log: Log
+        self,
+        trainee: Trainee,
+        checkpoints: Checkpoints,
+        books: Books,
+        *,
+        plan: dict[str, Any],
+        every: int,
+        log: Log,
     ) -> None:
         super().__init__()
+        self._plan = plan  # what decides in which order rows come, as JSON types
         self._trainee, self._checkpoints, self._books = trainee, checkpoints, books
         self._every, self._log = every, log
         self._totals = Totals()  # of the epoch so far
@@ -106,7 +113,17 @@ class Checkpointer(keras.callbacks.Callback):
         self._former: Any = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Puts everything back to where `checkpoint` was saved."""
+        """Puts everything back to where `checkpoint` was saved.
+
+        Raises:
+            ValueError: it is of other batches or another number of workers.
+        """
+        if checkpoint.facts["plan"] != self._plan:
+            raise ValueError(
+                f"train: a checkpoint must be of the same batches and workers, {self._plan}; "
+                f"received {checkpoint.folder} of {checkpoint.facts['plan']}; train with as many "
+                "workers and replicas as before, or remove that folder to start anew"
+            )
         _assign(variables(self._trainee), checkpoint.arrays())
         facts = checkpoint.facts
         skipped = self._trainee.progress.skipped  # of this process, and so the newer
@@ -121,10 +138,9 @@ class Checkpointer(keras.callbacks.Callback):
     def save(self) -> None:
         """Saves the state after the last window."""
         progress = self._trainee.progress
-        arrays = {name: np.asarray(v) for name, v in variables(self._trainee).items()}
-        if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
-            self._trainee.blame(None, "every weight")
+        arrays = self._finite_arrays()
         facts = {
+            "plan": self._plan,
             "progress": asdict(progress),
             "totals": asdict(self._totals),
             "books": self._books.facts(),
@@ -138,8 +154,15 @@ class Checkpointer(keras.callbacks.Callback):
         )
         self._saved_at = progress.num_steps
 
+    def _finite_arrays(self) -> dict[str, np.ndarray]:
+        arrays = {name: np.asarray(v) for name, v in variables(self._trainee).items()}
+        for name, values in arrays.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                self._trainee.blame(f"every weight must be finite; received {name}")
+        return arrays
+
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if self._former is None and threading.current_thread() is threading.main_thread():
             self._former = signal.signal(signal.SIGTERM, self._stop_soon)
         if self._saved_at is None:
             self.save()
@@ -171,8 +194,10 @@ class Checkpointer(keras.callbacks.Callback):
             self._stop()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._finite_arrays()  # while it is known which window was the last
         progress = self._trainee.progress
         progress.epoch, progress.step, self._totals = epoch + 1, 0, Totals()
+        progress.is_over = self.model.stop_training
         self.save()
 
     def stop_if_told(self) -> None:

@@ -1,8 +1,8 @@
 """Checkpoints: everything a training needs to go on as if it had not been interrupted.
 
-    <place>/step-000000500/state.npz           arrays: variables of model and optimizer
-                           best.weights.h5     of the best epoch so far, when there is one
-                           checkpoint.json     facts, and what the files must be; written last
+    <place>/000003.step-500/state.npz          arrays: variables of model and optimizer
+                            best.weights.h5    of the best epoch so far, when there is one
+                            checkpoint.json    facts, and what the files must be; written last
 
 A folder without its last file, or whose files are not what that tells, is torn, and the one before
 it counts. `place` may be a bucket: the disk of a preempted machine is gone.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,13 +77,14 @@ class Checkpoints:
         """
         if not self._writes:
             return
-        folder = files.join(self.place, f"step-{step:09d}")
-        files.remove_folder(folder)
+        before = self._folders()
+        number = 1 + int(before[-1].partition(".")[0]) if before else 0
+        folder = files.join(self.place, f"{number:06d}.step-{step}")
         try:
             made = {_STATE: _write_arrays(files.join(folder, _STATE), arrays)}
             if best is not None:
+                made[BEST] = _describe(str(best))
                 files.copy(str(best), files.join(folder, BEST))
-                made[BEST] = _describe(files.join(folder, BEST))
             told = {
                 "format": FORMAT,
                 "identity": self._identity,
@@ -95,14 +95,13 @@ class Checkpoints:
             files.write_bytes(files.join(folder, _FACTS), json.dumps(told).encode())
         except OSError as error:
             files.remove_folder(folder)
-            last = next((s for s in sorted(self._steps(), reverse=True) if s < step), None)
-            kept = "there is none before it" if last is None else f"that of step {last} is kept"
+            kept = f"{before[-1]} is kept" if before else "there is none before it"
             raise OSError(
                 f"train: the checkpoint of step {step} could not be written to {self.place} "
                 f"({error}); {kept}; make room and run the same command again"
             ) from error
-        for old in sorted(self._steps(), reverse=True)[self._keep :]:
-            files.remove_folder(files.join(self.place, f"step-{old:09d}"))
+        for old in before[: len(before) + 1 - self._keep]:
+            files.remove_folder(files.join(self.place, old))
 
     def latest(self) -> Checkpoint | None:
         """The newest whole one; torn ones are passed over with a warning.
@@ -110,13 +109,11 @@ class Checkpoints:
         Raises:
             ValueError: it is that of another config, seed or data.
         """
-        for step in sorted(self._steps(), reverse=True):
-            folder = files.join(self.place, f"step-{step:09d}")
+        for name in reversed(self._folders()):
+            folder = files.join(self.place, name)
             told = _whole(folder)
             if told is None:
-                self._log.warning(
-                    f"train: the checkpoint of step {step} is torn and was passed over: {folder}"
-                )
+                self._log.warning(f"train: a checkpoint is torn and was passed over: {folder}")
                 continue
             if told["identity"] != self._identity:
                 raise ValueError(
@@ -124,15 +121,18 @@ class Checkpoints:
                     f"{folder}, which is of another; remove {self.place} to train from the start"
                 )
             return Checkpoint(
-                step=step, facts=told["facts"], folder=folder, has_best=BEST in told["files"]
+                step=told["step"],
+                facts=told["facts"],
+                folder=folder,
+                has_best=BEST in told["files"],
             )
         return None
 
-    def _steps(self) -> set[int]:
-        start = self.place.rstrip("/") + "/step-"
-        names = [info.path.replace("\\", "/") for info in files.below(self.place)]
-        found = {name.removeprefix(start).split("/")[0] for name in names if start in name}
-        return {int(name) for name in found if name.isdigit()}
+    def _folders(self) -> list[str]:
+        """Names of checkpoints, torn ones too, in the order in which they were written."""
+        start = self.place.rstrip("/") + "/"
+        names = {info.path.removeprefix(start).split("/")[0] for info in files.below(self.place)}
+        return sorted(name for name in names if name.partition(".")[0].isdigit())
 
 
 def _write_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -165,6 +165,6 @@ def _whole(folder: str) -> dict[str, Any] | None:
         for name, description in told["files"].items():
             if _describe(files.join(folder, name)) != description:
                 return None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return told if isinstance(told["facts"], dict) else None

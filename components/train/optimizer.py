@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -30,26 +31,34 @@ class LinearSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class GlobalBatchAdamW(keras.optimizers.AdamW):
-    """AdamW that clips the gradient of the global batch.
+    """AdamW for gradients that `summed` has summed over the replicas; it clips what it gets.
 
-    Keras 3.15 clips before it sums over the replicas, which clips less the more replicas there
-    are. It also takes the norm of a sparse gradient row by row, as if a token that appears twice
-    were two tokens; here it is summed up first.
+    Keras 3.15 clips before it sums, which clips less the more replicas there are. It also takes the
+    norm of a sparse gradient row by row, as if a token that appears twice were two tokens; here it
+    is summed up first. And its loss scaling looks for overflow on the first replica alone: so the
+    sum comes before all of that.
     """
 
     def __init__(self, *, clip_norm: float, **settings: Any) -> None:
         super().__init__(**settings)
         self._clip_norm = clip_norm
 
+    def summed(self, gradients: Sequence[Any]) -> list[Any]:
+        """Dense gradients, summed over the replicas; call it on each of them."""
+        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        pairs = super()._all_reduce_sum_gradients([(gradient, None) for gradient in dense])
+        return [gradient for gradient, _ in pairs]
+
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        dense = [
-            (None if grad is None else tf.convert_to_tensor(grad), variable)
-            for grad, variable in grads_and_vars
-        ]
-        reduced = super()._all_reduce_sum_gradients(dense)
-        grads, variables = zip(*reduced, strict=True)
+        grads, variables = zip(*grads_and_vars, strict=True)
         clipped, _ = tf.clip_by_global_norm(grads, self._clip_norm)
         return list(zip(clipped, variables, strict=True))
+
+
+def summed(optimizer: Any, gradients: Sequence[Any]) -> list[Any]:
+    """`GlobalBatchAdamW.summed`, also where the optimizer is wrapped for loss scaling."""
+    inner: GlobalBatchAdamW = getattr(optimizer, "inner_optimizer", optimizer)
+    return inner.summed(gradients)
 
 
 def adamw(

@@ -38,12 +38,17 @@ def make_plan(
 ) -> Plan:
     """Widths, rows and numbers of batches, from the length counts of the shards alone.
 
+    Several workers train in one width, the widest.
+
     Raises:
         ValueError: `train.buckets` holds a width beyond the rows of the shards, or there are fewer
             rows than workers.
     """
     training = shards.split("train").length_counts
     lengths = _lengths(config, shards)
+    if num_workers > 1:
+        # All must run the same program in the same step, and who has which row is not known.
+        lengths = lengths[-1:]
     rows = buckets.batch_rows(
         lengths,
         widest=config.global_batch_size,

@@ -51,6 +51,7 @@ class Recorder(keras.callbacks.Callback):
             "points": self._points,
             "seconds": self._seconds,
             "mlflow_run": self._mlflow_run,
+            "next_point": self._next_point,
         }
 
     def restore(self, facts: dict[str, Any]) -> None:
@@ -59,7 +60,7 @@ class Recorder(keras.callbacks.Callback):
         self._points = [(step, scalars) for step, scalars in facts["points"]]
         self._seconds = facts["seconds"]
         self._mlflow_run = facts["mlflow_run"]
-        self._next_point = max((step for step, _ in self._points), default=0) + self._every
+        self._next_point = facts["next_point"]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._then = time.perf_counter()

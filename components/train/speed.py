@@ -14,6 +14,7 @@ from .trainee import Trainee
 
 _ENOUGH_SECONDS = 0.5
 _PROFILED_WINDOWS = 2
+_KEPT = ("num_examples", "num_tokens", "num_positions", "seconds", "steps_by_width")
 _INPUT_BOUND = 0.1  # of the time: more waiting than that is worth mending
 
 
@@ -31,6 +32,15 @@ class Speedometer(keras.callbacks.Callback):
         self.num_examples = self.num_tokens = self.num_positions = 0.0
         self.seconds = 0.0
         self.steps_by_width = [0] * len(self._shapes)  # that the clock saw
+
+    def facts(self) -> dict[str, Any]:
+        """What a later attempt needs, as JSON types."""
+        return {name: getattr(self, name) for name in _KEPT}
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Takes up what `facts` told."""
+        for name in _KEPT:
+            setattr(self, name, facts[name])
 
     @property
     def examples_per_s(self) -> float:

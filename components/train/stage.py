@@ -164,11 +164,6 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
             f"{lane.description} times train.accumulate_steps; received "
             f"{config.global_batch_size}; e.g. {parts * max(1, config.global_batch_size // parts)}"
         )
-    if lane.strategy_name == "tpu" and lane.num_workers > 1 and config.buckets not in ((), 1):
-        raise ValueError(
-            f"train.buckets: must be [] or 1 on a TPU of {lane.num_workers} hosts, which all run "
-            f"one program a step; received {config.buckets}; rows are then padded to one width"
-        )
     from . import loop
     from .checkpoint import Checkpoints
 
@@ -186,6 +181,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
         seed=ctx.seed,
         lane=lane,
         log=ctx.log,
+        user_callbacks=ctx.callbacks,
     )
 
 

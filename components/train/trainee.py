@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from ..example_spec import PADDING_MASK, TOKEN_IDS
+from .optimizer import summed
 
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]  # features, labels, weights
 
@@ -64,13 +65,14 @@ class Progress:
     epoch: int = 0
     step: int = 0
     num_steps: int = 0  # of the optimizer, since the training began
+    is_over: bool = False  # a callback has said so
     skipped: list[tuple[int, int, int, str]] = field(default_factory=list)
     """Epoch counted from 0, first batch, end of the batches that were left out; why."""
 
     def is_skipped(self, window: range) -> bool:
         """Whether the batches of a window of this epoch are to be left out."""
         return any(
-            epoch == self.epoch and first <= window.start and window.stop <= end
+            epoch == self.epoch and first < window.stop and window.start < end
             for epoch, first, end, _ in self.skipped
         )
 
@@ -105,7 +107,7 @@ class Trainee(keras.Model):
         self._begin = {"train": 0, "test": 0}  # of the next window
         # Every replica adds to its own; reading it sums them.
         self._sums = tf.Variable(
-            tf.zeros(len(_SUMS) + len(self._shapes) + 1),
+            tf.zeros(len(_SUMS) + len(self._shapes) + 2),
             trainable=False,
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.SUM,
@@ -127,8 +129,16 @@ class Trainee(keras.Model):
     def train_step(self, data: Batch) -> None:
         """One optimizer step of a replica on its share of a global batch."""
         gradients, sums = self._compute(data)
+        gradients = summed(self.optimizer, gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        self._count(data, sums)
+        self._count(data, sums, broken=self._is_broken(gradients))
+
+    def _is_broken(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+        """1 where the update cannot but break the weights. Loss scaling leaves such ones out."""
+        if hasattr(self.optimizer, "inner_optimizer"):
+            return tf.constant(0.0)
+        finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+        return 1.0 - tf.cast(finite, tf.float32)
 
     def test_step(self, data: Batch) -> None:
         """Loss and hits of a replica's share of a global batch."""
@@ -169,13 +179,15 @@ class Trainee(keras.Model):
         )
         return gradients, sums
 
-    def _count(self, data: Batch, loss_and_hits: tf.Tensor) -> None:
+    def _count(
+        self, data: Batch, loss_and_hits: tf.Tensor, broken: tf.Tensor | float = 0.0
+    ) -> None:
         features, _, weights = data
         per_row = tf.cast(tf.reduce_sum(features[PADDING_MASK], axis=1), tf.float32)
         rows = [tf.reduce_sum(weights), tf.reduce_sum(per_row * weights)]
         width = features[TOKEN_IDS].shape[1]
         step = [1.0 if width == bucket else 0.0 for _, bucket in self._shapes]
-        self._sums.assign_add(tf.concat([loss_and_hits, rows, step, [0.0]], axis=0))
+        self._sums.assign_add(tf.concat([loss_and_hits, rows, step, [broken, 0.0]], axis=0))
 
     def make_train_function(self, force: bool = False) -> None:
         """What `fit` calls for each window of `steps_per_execution` steps."""
@@ -222,26 +234,40 @@ class Trainee(keras.Model):
         sums = run(iterator, tf.constant(len(window))).numpy().astype("float64").tolist()
         self.window_seconds = time.perf_counter() - started
         self._all_stop = sums.pop() > 0
+        broken = sums.pop() > 0
         steps = [round(n / self.distribute_strategy.num_replicas_in_sync) for n in sums[4:]]
         self.window = Totals(**dict(zip(_SUMS, sums, strict=False)), steps_by_width=steps)
+        name = "loss" if kind == "train" else "val_loss"
         if not math.isfinite(self.window.loss):
-            self.blame(
-                window if kind == "train" else None, "loss" if kind == "train" else "val_loss"
-            )
+            self.blame(f"{name} must be finite; received {self.window.loss}", window, kind)
+        if broken:
+            self.blame("the gradient must be finite; received one that is not", window, kind)
         self.totals.add(self.window)
         self.progress.num_steps += len(window) if kind == "train" else 0
         return self.totals.means()
 
-    def blame(self, window: range | None, name: str) -> None:
-        """Raises `BrokenLoss` for a window, or for the last one that was trained on."""
+    def blame(self, reason: str, window: range = range(0), kind: str = "test") -> None:
+        """Raises `BrokenLoss` for a window of training, or for the last one there was."""
         end = self.progress.step
-        window = window or range(max(0, end - self.steps_per_execution), end)
+        if kind != "train":
+            window = range(max(0, end - self.steps_per_execution), end)
         raise BrokenLoss(
-            f"{name} must be finite; received {self.window.means()['loss']} after step "
-            f"{self.progress.num_steps + (len(window) if name == 'loss' else 0)}",
+            f"{reason}, after step {self.progress.num_steps}",
             epoch=self.progress.epoch,
             window=window,
         )
+
+    def agree_on(self, number: int) -> bool:
+        """Whether all workers call it with the same number; all must call it."""
+        strategy, size = self.distribute_strategy, self._sums.shape[0]
+
+        @tf.function
+        def mean(ours: tf.Tensor) -> tf.Tensor:
+            self._sums.assign(tf.zeros_like(self._sums))
+            strategy.run(lambda: self._sums.assign_add(tf.pad([ours], [[size - 1, 0]])))
+            return tf.identity(self._sums)[-1] / strategy.num_replicas_in_sync
+
+        return float(mean(tf.constant(float(number)))) == float(number)
 
     def _windows_of(self, step: Callable[[Batch], None]) -> Callable[..., tf.Tensor]:
         """A function of an iterator and a number of steps that returns the sums of the steps.

@@ -123,9 +123,14 @@ def _start(config: HardwareConfig) -> ConfiguredLane:
     import tensorflow as tf
 
     place = cluster(os.environ)
-    if place.num_workers > 1 and config.strategy != "tpu":
-        return _workers(config, place)
     evidence = tpu_evidence(os.environ, Path("/")) if config.tpu_address is None else "tpu_address"
+    if place.num_workers > 1:
+        if config.strategy == "tpu" or (config.strategy == "auto" and evidence):
+            raise ValueError(
+                f"{VARIABLE}: must not be set on a TPU, whose hosts one process leads; received "
+                f"{place.num_workers} workers; unset it, or set hardware.strategy to cpu"
+            )
+        return _workers(config, place)
     if config.strategy == "tpu" or (config.strategy == "auto" and evidence):
         return _tpu(config, evidence)
     gpus = tf.config.list_physical_devices("GPU")
@@ -138,14 +143,20 @@ def _workers(config: HardwareConfig, place: Cluster) -> ConfiguredLane:
     """One process of several; TF_CONFIG names them all. Starting waits for the others."""
     import tensorflow as tf
 
-    if config.replicas not in (None, 1) and not tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.strategy == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+        gpus = []
+    if config.strategy == "mirrored" and not gpus:
+        raise _no_gpu()
+    if config.replicas is not None and (gpus or config.replicas > 1):
         raise ValueError(
-            f"hardware.replicas: must be null or 1 under {VARIABLE}, where every CPU worker is one "
-            f"replica; received {config.replicas}; start more workers instead"
+            f"hardware.replicas: must be null under {VARIABLE}, where a worker has a replica on "
+            f"each of its GPUs, or one on its CPU; received {config.replicas}; set it to null and "
+            "start as many workers as you want"
         )
     distribution = tf.distribute.MultiWorkerMirroredStrategy()
     num_replicas = distribution.num_replicas_in_sync
-    gpus = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     capability = min((tuple(d.get("compute_capability", (0, 0))) for d in details), default=(0, 0))
     precision = resolve_precision(
@@ -187,6 +198,12 @@ def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
             f"hardware.strategy: a TPU that can be started is needed; received one by {evidence} "
             f"that answered: {error}; `tpuline doctor` looks for the reason"
         ) from error
+    if distribution.extended.num_hosts > 1:
+        raise ValueError(
+            "hardware.strategy: a TPU of one host is needed so far; received one of "
+            f"{distribution.extended.num_hosts} hosts, which would all have to reach the shards; "
+            "choose a slice of one host, e.g. v5e-8"
+        )
     num_replicas = distribution.num_replicas_in_sync
     if config.replicas not in (None, num_replicas):
         raise ValueError(
@@ -200,7 +217,6 @@ def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
         description=f"{num_replicas} x TPU core, {precision}",
         distribution=distribution,
         accelerator=_slice_name(num_replicas),
-        num_workers=distribution.extended.num_hosts,  # they read; this process leads them
     )
 
 
@@ -213,14 +229,18 @@ def _slice_name(num_replicas: int) -> str:
     return f"{found.chip.name}-{num_replicas // found.chip.replicas * cores}"
 
 
+def _no_gpu() -> ValueError:
+    return ValueError(
+        "hardware.strategy: mirrored needs a GPU; received a machine on which TensorFlow sees "
+        "none; use cpu with hardware.replicas to run several replicas on the CPU"
+    )
+
+
 def _gpus(config: HardwareConfig, gpus: list[Any]) -> ConfiguredLane:
     import tensorflow as tf
 
     if not gpus:
-        raise ValueError(
-            "hardware.strategy: mirrored needs a GPU; received a machine on which TensorFlow sees "
-            "none; use cpu with hardware.replicas to run several replicas on the CPU"
-        )
+        raise _no_gpu()
     num_replicas = config.replicas or len(gpus)
     if num_replicas > len(gpus):
         raise ValueError(

@@ -36,7 +36,7 @@ def run(build: Build, running: Running, *, log: Log, name: str) -> None:
     """
     # Runners are named, because Beam's default looks for one to download; options are given, for
     # those on the command line are not Beam's.
-    with _quiet():
+    with _quiet(), _plain_labels():
         if running.runner == "dataflow":
             from . import dataflow
 
@@ -110,6 +110,22 @@ def _has_module(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:  # one of its parents
         return False
+
+
+@contextmanager
+def _plain_labels() -> Iterator[None]:
+    """Steps are called the same everywhere. In a notebook Beam prepends the number of its cell to
+    those of the user's own pipelines, and to look for them imports pandas, which it does not ask
+    for: `apache_beam.utils.interactive_utils`.
+    """
+    from apache_beam import pipeline
+
+    before = pipeline.alter_label_if_ipython
+    pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
+    try:
+        yield
+    finally:
+        pipeline.alter_label_if_ipython = before
 
 
 @contextmanager

@@ -66,7 +66,11 @@ def first_moment(lane: Any) -> float:
         optimizer = adamw(peak=0.1, warmup_steps=0, total_steps=9, weight_decay=0.0, clip_norm=1.0)
         variable = tf.Variable(0.0)
         optimizer.build([variable])
-        step = tf.function(lambda: optimizer.apply_gradients([(tf.constant(10.0), variable)]))
+        step = tf.function(
+            lambda: optimizer.apply_gradients(
+                [(optimizer.summed([tf.constant(10.0)])[0], variable)]
+            )
+        )
         strategy.run(step)
         return float(next(v for v in optimizer.variables if "momentum" in v.path).numpy())
 

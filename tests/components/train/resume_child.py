@@ -46,7 +46,7 @@ def train(folder: Path, *, model: str, hardware: Any, log: toy.Memory) -> dict[s
         model=MODELS[model],
         epochs=2,
         global_batch_size=8,
-        buckets=(10,),
+        buckets=(),
         steps_per_call=2,
         checkpoint_every=3,
     )

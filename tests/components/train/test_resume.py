@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from tests.components.train import toy
 from tests.components.train.resume_child import train
 from tests.components.train.test_stage import train as train_toy
-from tpuline.components.train import loop, speed
+from tpuline.components.train import dataset, fitting, speed, trainee
 from tpuline.components.train.checkpoint import Checkpoints
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
@@ -48,6 +49,7 @@ def curves(trained: dict[str, Any]) -> list[list[float]]:
     return [[epoch[name] for name in names] for epoch in trained["history"]]
 
 
+@pytest.mark.timeout(600)  # four processes, each of which imports TensorFlow
 @pytest.mark.parametrize("model", ["bag", pytest.param("bert", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_killed_at_any_step_ends_as_if_undisturbed(
@@ -82,7 +84,7 @@ def test_last_checkpoints_are_kept(tmp_path: Path) -> None:
     assert kept.latest() is None
     for step in (2, 10, 30):
         save(kept, step)
-    assert {path.name for path in tmp_path.iterdir()} == {"step-000000010", "step-000000030"}
+    assert {path.name for path in tmp_path.iterdir()} == {"000001.step-10", "000002.step-30"}
     newest = kept.latest()
     assert newest is not None and newest.step == 30 and newest.facts == {"n": 30}
     np.testing.assert_array_equal(newest.arrays()["x"], [30, 30, 30])
@@ -97,14 +99,19 @@ def test_torn_checkpoint_is_passed_over_for_the_one_before(
     kept = Checkpoints(str(tmp_path), keep=2, identity="i", log=log)
     save(kept, 1)
     save(kept, 2)
-    path = tmp_path / "step-000000002" / file
+    path = tmp_path / "000001.step-2" / file
     content = path.read_bytes()
     path.unlink()
     if harm != "gone":
         path.write_bytes(content[:-9] if harm == "cut" else content[:-9] + b"123456789")
     newest = kept.latest()
     assert newest is not None and newest.step == 1
-    assert "step 2 is torn" in log.infos[-1][0]
+    assert "torn and was passed over: " in log.infos[-1][0]
+    # The torn one does not push out those that are whole.
+    last = Checkpoints(str(tmp_path), keep=1, identity="i", log=log)
+    save(last, 1)
+    newest = last.latest()
+    assert newest is not None and newest.facts == {"n": 1}
 
 
 def test_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
@@ -125,9 +132,9 @@ def test_disk_that_is_full_keeps_the_checkpoint_before(
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
-        with pytest.raises(OSError, match=r"step 2 could not .*No space left.*that of step 1 is"):
+        with pytest.raises(OSError, match=r"step 2 could not .*No space left.*step-1 is kept"):
             save(kept, 2)
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+    assert [path.name for path in tmp_path.iterdir()] == ["000000.step-1"]
     newest = kept.latest()
     assert newest is not None and newest.step == 1
 
@@ -143,7 +150,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
                 left.pop(0)
                 self._trainee.get_layer("logits").bias.assign([np.nan, 0.0])
 
-    monkeypatch.setattr(loop, "Speedometer", Spoiling)
+    monkeypatch.setattr(fitting, "Speedometer", Spoiling)
 
 
 @pytest.mark.parametrize("checkpoint_every", [4, 100])  # broken weights come to be saved, or not
@@ -166,6 +173,92 @@ def test_loss_that_breaks_again_and_again_fails_and_says_what_to_do(tmp_path: Pa
     with pytest.raises(FloatingPointError) as caught:
         train_toy(tmp_path, learning_rate=1e37, warmup_share=0.0, max_rollbacks=1)
     message = str(caught.value)
-    assert "loss must be finite; received nan after step" in message
+    assert "must be finite; received" in message
     assert "1 windows were left out before it (train.max_rollbacks). Lower train.lear" in message
     assert not (tmp_path / "train" / "best.weights.h5").exists()
+
+
+def test_batch_that_breaks_the_gradient_is_the_one_that_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loss is fine: only the update would break the weights."""
+    whole = trainee.Trainee._gradients
+    import tensorflow as tf
+
+    def broken(self: trainee.Trainee, data: trainee.Batch) -> Any:
+        gradients, sums = whole(self, data)
+        step = tf.cast(self.optimizer.iterations, tf.float32)
+        # The last batch of the third window.
+        marked = tf.reduce_all(tf.equal(self.marked, data[0]["token_ids"][0]))
+        poison = tf.where(marked, np.nan, 0.0) + 0.0 * step
+        return [gradient + poison for gradient in gradients], sums
+
+    first = first_rows(tmp_path)
+    monkeypatch.setattr(trainee.Trainee, "marked", first[5], raising=False)
+    monkeypatch.setattr(trainee.Trainee, "_gradients", broken)
+    made = train_toy(tmp_path, epochs=1, steps_per_call=2, checkpoint_every=2)
+    (rollback,) = made.trained.rollbacks
+    assert (rollback.first_batch, rollback.num_batches) == (4, 2)
+    assert "the gradient must be finite" in rollback.reason
+    assert made.trained.num_steps == STEPS_AN_EPOCH - 2
+    assert all(np.isfinite(record.val_loss) for record in made.trained.history)
+
+
+def first_rows(folder: Path) -> list[np.ndarray]:
+    """The first row of each batch of the epoch that `train_toy` starts with."""
+    shards = toy.shard_set(folder / "shards")
+    keras.utils.set_random_seed(7)
+    batches = dataset.training_batches(
+        shards.split("train"),
+        shards.uri,
+        lengths=(toy.SEQUENCE_LENGTH,),
+        rows=(8,),
+        has_text_pair=False,
+        shuffle_rows=20_000,
+        num_steps=STEPS_AN_EPOCH,
+        epochs=1,
+        seed=7,
+    )
+    return [features["token_ids"][0] for features, _, _ in batches.as_numpy_iterator()]
+
+
+def test_sigterm_belongs_to_others_again_after_a_rollback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, 6)
+    before = signal.getsignal(signal.SIGTERM)
+    train_toy(tmp_path, epochs=1, steps_per_call=2)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_other_batches_are_refused_by_a_checkpoint(tmp_path: Path) -> None:
+    """The place in the data would be another row's."""
+    log = toy.Memory()
+    log.progress = _stop  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        train_toy(tmp_path, log=log)
+    state = next((tmp_path / "train.unfinished").glob("*/checkpoint.json"))
+    told = json.loads(state.read_text())
+    told["facts"]["plan"]["num_workers"] = 2
+    state.write_text(json.dumps(told))
+    with pytest.raises(ValueError, match="of the same batches and workers"):
+        train_toy(tmp_path)
+
+
+def _stop(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_own_callbacks_of_keras_see_windows_and_epochs(tmp_path: Path) -> None:
+    seen: list[tuple[int, float]] = []
+    own = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append((batch, logs["loss"]))
+    )
+    csv = keras.callbacks.CSVLogger(str(tmp_path / "epochs.csv"))
+    stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=1, min_delta=100.0)
+    made = train_toy(tmp_path, callbacks=(own, csv, stop), epochs=9, steps_per_call=5)
+    assert len(made.trained.history) == 2  # the second was not better by 100
+    assert [batch for batch, _ in seen] == [4, 9, 14] * 2
+    header, *rows = (tmp_path / "epochs.csv").read_text().splitlines()
+    assert header == "epoch,accuracy,loss,val_accuracy,val_loss" and len(rows) == 2
+    assert float(rows[1].split(",")[4]) == pytest.approx(made.trained.history[1].val_loss)

@@ -34,7 +34,7 @@ IN_DISTRIBUTIONS = {
 # Part of Beam's image, or of what TensorFlow brings along.
 ELSEWHERE = {"apache_beam", "google", "grpc", "tensorflow"}
 # Imported by the stage itself only.
-NOT_THERE = {"keras", "keras_hub", "sklearn", "tensorflow_datasets", "yaml"}
+NOT_THERE = {"h5py", "keras", "keras_hub", "sklearn", "tensorflow_datasets", "yaml"}
 DIGEST = "y3i9ihf3t1H-DUZjNm3LwlcgQDPvfd1ksfKWlXO1suI"
 
 
