@@ -26,7 +26,8 @@ def main(wanted: dict[str, Any]) -> None:
     )
     lane = hardware.start()  # before anything else touches TensorFlow
     facts = [train(hardware, training) for training in wanted["trainings"]]
-    print(json.dumps({"trained": facts, "first_moment": first_moment(lane)}))
+    moments = {"first_moment": first_moment(lane), "after_overflow": after_overflow(lane)}
+    print(json.dumps({"trained": facts} | moments))
 
 
 def train(hardware: Any, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +74,32 @@ def first_moment(lane: Any) -> float:
         )
         strategy.run(step)
         return float(next(v for v in optimizer.variables if "momentum" in v.path).numpy())
+
+
+def after_overflow(lane: Any) -> tuple[float, float]:
+    """A weight of 1 and a loss scale of 8 after an infinite gradient on the last replica."""
+    import keras
+    import tensorflow as tf
+
+    from tpuline.components.train.optimizer import adamw, summed
+
+    with lane.scope():
+        strategy = tf.distribute.get_strategy()
+        inner = adamw(peak=0.1, warmup_steps=0, total_steps=9, weight_decay=0.0, clip_norm=1.0)
+        optimizer = keras.optimizers.LossScaleOptimizer(inner, initial_scale=8.0)
+        variable = tf.Variable(1.0)
+        optimizer.build([variable])
+
+        @tf.function
+        def step(number: Any) -> None:
+            gradient = tf.where(number == lane.num_replicas - 1, float("inf"), 1.0)
+            optimizer.apply_gradients([(summed(optimizer, [gradient])[0], variable)])
+
+        numbers = strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(context.replica_id_in_sync_group)
+        )
+        strategy.run(step, (numbers,))
+        return float(variable.numpy()), float(optimizer.dynamic_scale.numpy())
 
 
 def split_cpu(number: int) -> None:

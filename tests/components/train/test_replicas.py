@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.train.child import first_moment, train
+from tests.components.train.child import after_overflow, first_moment, train
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -46,6 +46,7 @@ def runs(request: pytest.FixtureRequest) -> Runs:
         "1 first": {
             "trained": [train(hardware, dict(noisy))],
             "first_moment": first_moment(hardware.start()),
+            "after_overflow": list(after_overflow(hardware.start())),
         }
     }
     for name, child in children.items():
@@ -90,6 +91,11 @@ def test_losses_and_metrics_do_not_depend_on_the_number_of_replicas(
 def test_gradient_is_clipped_after_it_is_summed_over_replicas(runs: Runs, replicas: int) -> None:
     # (1 - beta_1) times the clipped gradient; clipped per replica it would be `replicas` as much.
     assert runs[f"{replicas} first"]["first_moment"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_overflow_on_any_replica_leaves_the_step_out_on_all(runs: Runs, replicas: int) -> None:
+    assert runs[f"{replicas} first"]["after_overflow"] == [1.0, 4.0]
 
 
 def _losses(trained: dict[str, Any]) -> list[float]:
