@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tpuline.components.contracts import EvalReport, Servable, ShardSet, TrainedModel
 from tpuline.pipeline import api, store
 
 from .conftest import Shrunk
+
+pytestmark = pytest.mark.timeout(600)  # a run of five, four of them killed
 
 HALF_DONE = {
     # What a stage leaves on disk while it is still at work.

@@ -19,6 +19,8 @@ NOISY = {"dropout": 0.1, "epochs": 2, "global_batch_size": 8, "buckets": [6, 10]
 SHORT = {"dropout": 0.0, "epochs": 1, "global_batch_size": 8, "buckets": [10]}
 EXACT = NOISY | {"dropout": 0.0, "learning_rate": 0.01, "clip_norm": 0.05}
 
+pytestmark = pytest.mark.timeout(900)  # the fixture waits for five processes at once
+
 Runs = dict[str, dict[str, Any]]
 
 
@@ -50,7 +52,7 @@ def runs(request: pytest.FixtureRequest) -> Runs:
         }
     }
     for name, child in children.items():
-        out, err = child.communicate(timeout=280)
+        out, err = child.communicate(timeout=800)
         assert child.returncode == 0, err
         done[name] = json.loads(out.splitlines()[-1])
     return done
