@@ -53,7 +53,7 @@ def output(demo: Shrunk, index: int) -> Path:
 
 def ended(workers: list[subprocess.Popen[str]]) -> list[int]:
     try:
-        return [worker.wait(timeout=120) for worker in workers]
+        return [worker.wait(timeout=240) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
@@ -63,7 +63,7 @@ def ended(workers: list[subprocess.Popen[str]]) -> list[int]:
 def test_lost_worker_ends_the_run_and_all_go_on_from_the_checkpoint(shrunk: Shrunk) -> None:
     shrunk.root.parent.mkdir(exist_ok=True)
     workers = start(shrunk)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not list(shrunk.root.glob("train/*.unfinished/*.step-[1-9]*/checkpoint.json")):
         assert workers[0].poll() is None, output(shrunk, 0).read_text()
         assert time.monotonic() < deadline, output(shrunk, 0).read_text()
