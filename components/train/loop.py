@@ -56,6 +56,11 @@ def train(
         )
         trainee = compiled(classifier, config, plan)
     trainee.num_workers = lane.num_workers
+    if lane.num_workers > 1 and config.buckets:
+        log.warning(
+            f"train.buckets: not used by several workers, which train in one width; all rows are "
+            f"padded to {plan.lengths[-1]}"
+        )
     log.info(
         f"training {classifier.name} ({classifier.count_params():,} parameters) on "
         f"{lane.description}: {plan.train_steps:,} steps an epoch, {_shapes(plan)}; "

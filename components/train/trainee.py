@@ -204,6 +204,7 @@ class Trainee(keras.Model):
 
     def run_steps(self, iterator: Any, num_steps: int) -> float:
         """Trains `num_steps` steps beside the books; returns the seconds. After `fit` only."""
+        self.make_train_function()  # a training that was over when it was taken up has none yet
         started = time.perf_counter()
         self._run_steps(iterator, tf.constant(num_steps)).numpy()
         return time.perf_counter() - started

@@ -245,6 +245,15 @@ def test_other_batches_are_refused_by_a_checkpoint(tmp_path: Path) -> None:
         train_toy(tmp_path)
 
 
+def test_training_that_was_over_when_it_was_killed_is_only_brought_home(tmp_path: Path) -> None:
+    made = train_toy(tmp_path, epochs=2)
+    (tmp_path / "train" / "best.weights.h5").unlink()
+    again = train_toy(tmp_path, epochs=2)  # as after a kill before the manifest
+    assert again.trained.history == made.trained.history
+    assert again.trained.num_resumed == 1 and again.trained.input is not None
+    assert (tmp_path / "train" / "best.weights.h5").exists()
+
+
 def _stop(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
