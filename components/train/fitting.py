@@ -179,28 +179,9 @@ def fitting(
     log: Log,
     user_callbacks: tuple[keras.callbacks.Callback, ...],
 ) -> Fitting:
-    reader: dict[str, Any] = {
-        "folder": shards.uri,
-        "lengths": plan.lengths,
-        "rows": [rows // lane.num_workers for rows in plan.rows],
-        "has_text_pair": shards.has_text_pair,
-    }
-    training = partial(
-        dataset.training_batches,
-        shards.split("train"),
-        shuffle_rows=config.shuffle_rows,
-        num_steps=plan.train_steps,
-        epochs=config.epochs,
-        seed=seed,
-        **reader,
-    )
-    validation = partial(
-        dataset.validation_batches,
-        shards.split("validation"),
-        num_steps=plan.validation_steps,
-        **reader,
-    )
-    speed = Speedometer(trainee, tuple(zip(plan.rows, plan.lengths, strict=True)))
+    """Everything that `Fitting` needs, put together for a training that has not begun."""
+    training, validation = _readers(config, shards, plan, seed, lane)
+    speed = Speedometer(trainee, len(plan.lengths))
     recorder = Recorder(
         trainee,
         partial(_sinks, config, workdir, lane, log),
@@ -241,3 +222,31 @@ def fitting(
         user_callbacks=user_callbacks,
         log=log,
     )
+
+
+def _readers(
+    config: Config, shards: ShardSet, plan: Plan, seed: int, lane: Lane
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Makers of datasets of training and validation; `share` and `start` are left to say."""
+    reader: dict[str, Any] = {
+        "folder": shards.uri,
+        "lengths": plan.lengths,
+        "rows": [rows // lane.num_workers for rows in plan.rows],
+        "has_text_pair": shards.has_text_pair,
+    }
+    training = partial(
+        dataset.training_batches,
+        shards.split("train"),
+        shuffle_rows=config.shuffle_rows,
+        num_steps=plan.train_steps,
+        epochs=config.epochs,
+        seed=seed,
+        **reader,
+    )
+    validation = partial(
+        dataset.validation_batches,
+        shards.split("validation"),
+        num_steps=plan.validation_steps,
+        **reader,
+    )
+    return training, validation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -11,7 +12,7 @@ from ..modeling import build, without_preset
 from ..stage import Lane, Log
 from . import callbacks
 from .checkpoint import Checkpoints
-from .fitting import fitting
+from .fitting import Fitting, fitting
 from .optimizer import adamw
 from .plan import Plan, make_plan
 from .stage import Config
@@ -38,6 +39,45 @@ def train(
     keras.backend.clear_session()
     # tf.data compares its seeds, which are tensors, where the global one is 0 (mod 2**31 - 1).
     keras.utils.set_random_seed(seed or 2**31 - 2)
+    plan, classifier, trainee = _built(config, shards, lane, log)
+    _announce(classifier, plan, shards, lane, log)
+    fitted = fitting(
+        config,
+        shards,
+        plan,
+        trainee,
+        save=classifier.save_weights,
+        workdir=workdir,
+        checkpoints=checkpoints,
+        seed=seed,
+        lane=lane,
+        log=log,
+        user_callbacks=user_callbacks,
+    )
+    verdict = fitted.fit()
+    return TrainedModel(
+        uri=str(workdir),
+        weights_file=callbacks.WEIGHTS_FILE,
+        model=without_preset(config.model, classifier),
+        strategy=lane.strategy_name,
+        num_replicas=lane.num_replicas,
+        precision=lane.precision,
+        accelerator=lane.accelerator,
+        global_batch_size=config.global_batch_size,
+        num_parameters=classifier.count_params(),
+        padding_share=plan.padding_share,
+        padding_share_of_one_width=plan.padding_share_of_one_width,
+        batch_widths=plan.lengths,
+        batch_rows=plan.rows,
+        input=verdict,
+        **_outcome(fitted),
+    )
+
+
+def _built(
+    config: Config, shards: ShardSet, lane: Lane, log: Log
+) -> tuple[Plan, keras.Model, Trainee]:
+    """The plan, and the model on the devices of the lane: as it is saved, and as it is trained."""
     plan = make_plan(
         config,
         shards,
@@ -61,6 +101,30 @@ def train(
             f"train.buckets: not used by several workers, which train in one width; all rows are "
             f"padded to {plan.lengths[-1]}"
         )
+    return plan, classifier, trainee
+
+
+def _outcome(fitted: Fitting) -> dict[str, Any]:
+    """The fields of `TrainedModel` that tell how it went."""
+    best, recorder, speed = fitted.books.best, fitted.books.recorder, fitted.speed
+    return {
+        "num_steps": recorder.history[-1].step,
+        "best_step": best.step,
+        "best_val_loss": best.loss,
+        "history": tuple(recorder.history),
+        "examples_per_s": speed.examples_per_s,
+        "tokens_per_s": speed.tokens_per_s,
+        "timed_steps": tuple(speed.steps_by_width),
+        "timed_seconds": speed.seconds,
+        "num_resumed": fitted.books.num_resumed,
+        "rollbacks": tuple(
+            Rollback(epoch=epoch + 1, first_batch=first, num_batches=end - first, reason=reason)
+            for epoch, first, end, reason in fitted.trainee.progress.skipped
+        ),
+    }
+
+
+def _announce(classifier: keras.Model, plan: Plan, shards: ShardSet, lane: Lane, log: Log) -> None:
     log.info(
         f"training {classifier.name} ({classifier.count_params():,} parameters) on "
         f"{lane.description}: {plan.train_steps:,} steps an epoch, {_shapes(plan)}; "
@@ -73,50 +137,6 @@ def train(
         batch_rows=list(plan.rows),
         padding_share=round(plan.padding_share, 4),
         padding_share_of_one_width=round(plan.padding_share_of_one_width, 4),
-    )
-    fitted = fitting(
-        config,
-        shards,
-        plan,
-        trainee,
-        save=classifier.save_weights,
-        workdir=workdir,
-        checkpoints=checkpoints,
-        seed=seed,
-        lane=lane,
-        log=log,
-        user_callbacks=user_callbacks,
-    )
-    verdict = fitted.fit()
-    best, recorder, speed = fitted.books.best, fitted.books.recorder, fitted.speed
-    return TrainedModel(
-        uri=str(workdir),
-        weights_file=callbacks.WEIGHTS_FILE,
-        model=without_preset(config.model, classifier),
-        strategy=lane.strategy_name,
-        num_replicas=lane.num_replicas,
-        precision=lane.precision,
-        global_batch_size=config.global_batch_size,
-        num_steps=recorder.history[-1].step,
-        best_step=best.step,
-        best_val_loss=best.loss,
-        examples_per_s=speed.examples_per_s,
-        tokens_per_s=speed.tokens_per_s,
-        num_parameters=classifier.count_params(),
-        history=tuple(recorder.history),
-        padding_share=plan.padding_share,
-        padding_share_of_one_width=plan.padding_share_of_one_width,
-        batch_widths=plan.lengths,
-        batch_rows=plan.rows,
-        num_resumed=fitted.books.num_resumed,
-        rollbacks=tuple(
-            Rollback(epoch=epoch + 1, first_batch=first, num_batches=end - first, reason=reason)
-            for epoch, first, end, reason in trainee.progress.skipped
-        ),
-        input=verdict,
-        accelerator=lane.accelerator,
-        timed_steps=tuple(speed.steps_by_width),
-        timed_seconds=speed.seconds,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,24 +14,24 @@ from .trainee import Trainee
 
 _ENOUGH_SECONDS = 0.5
 _PROFILED_WINDOWS = 2
-_KEPT = ("num_examples", "num_tokens", "num_positions", "seconds", "steps_by_width")
+_KEPT = ("num_examples", "num_tokens", "seconds", "steps_by_width")
 _INPUT_BOUND = 0.1  # of the time: more waiting than that is worth mending
 
 
 class Speedometer(keras.callbacks.Callback):
-    """Counts rows, tokens and positions of training steps, and the time that they took.
+    """Counts rows and tokens of training steps, and the time that they took.
 
     Validation and checkpoints are outside its clock, and so are windows that compile: the first,
     and every one that meets a width for the first time.
     """
 
-    def __init__(self, trainee: Trainee, shapes: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, trainee: Trainee, num_widths: int) -> None:
         super().__init__()
-        self._trainee, self._shapes = trainee, tuple(shapes)
-        self._met = [False] * len(self._shapes)
-        self.num_examples = self.num_tokens = self.num_positions = 0.0
+        self._trainee = trainee
+        self._met = [False] * num_widths
+        self.num_examples = self.num_tokens = 0.0
         self.seconds = 0.0
-        self.steps_by_width = [0] * len(self._shapes)  # that the clock saw
+        self.steps_by_width = [0] * num_widths  # that the clock saw
 
     def facts(self) -> dict[str, Any]:
         """What a later attempt needs, as JSON types."""
@@ -63,10 +63,8 @@ class Speedometer(keras.callbacks.Callback):
         self.seconds += self._trainee.window_seconds
         self.num_examples += self._trainee.window.rows
         self.num_tokens += self._trainee.window.tokens
-        pairs = zip(steps, self._shapes, strict=True)
-        self.num_positions += sum(n * rows * width for n, (rows, width) in pairs)
-        pairs_of_steps = zip(self.steps_by_width, steps, strict=True)
-        self.steps_by_width = [a + b for a, b in pairs_of_steps]
+        pairs = zip(self.steps_by_width, steps, strict=True)
+        self.steps_by_width = [a + b for a, b in pairs]
 
 
 class Profiler(keras.callbacks.Callback):

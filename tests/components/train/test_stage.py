@@ -151,7 +151,7 @@ def test_speed_leaves_out_the_first_window_of_each_width() -> None:
         window_seconds: float
 
     stub: Any = Stub(trainee.Totals(), 0.0)
-    meter = speed.Speedometer(stub, [(8, 32), (4, 64)])
+    meter = speed.Speedometer(stub, 2)
     for seconds, steps in ((10.0, [2, 0]), (2.0, [2, 0]), (8.0, [1, 1]), (3.0, [0, 2])):
         stub.window = trainee.Totals(rows=10.0, tokens=100.0, steps_by_width=steps)
         stub.window_seconds = seconds
