@@ -9,6 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+BUCKET = "bucket"
+"""Feature of a batch: int32 `(B,)`, in every row the index of the bucket that the batch is of."""
+
 _MOST_CANDIDATES = 128  # boundaries that are weighed against each other
 
 

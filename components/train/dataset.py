@@ -15,6 +15,7 @@ import tensorflow as tf
 from ..batches import num_tokens, parse_examples
 from ..contracts import Split
 from ..example_spec import SHARDS_READ_AT_ONCE, TOKEN_IDS
+from .buckets import BUCKET
 
 _ROWS_A_TURN = 16  # read from one file before the next one has its turn
 _ROWS_A_CHUNK = 1024  # measured at a time
@@ -86,6 +87,36 @@ def repeated_batch(batches: Any, length: int) -> Any:
     """The first of `batches` that is `length` wide, again and again."""
     fitting = batches.filter(lambda features, *_: tf.shape(features[TOKEN_IDS])[1] == length)
     return fitting.take(1).cache().repeat()
+
+
+def in_one_shape(
+    batches: Any, *, lengths: Sequence[int], rows: Sequence[int], num_parts: int = 1
+) -> Any:
+    """Batches of several buckets -> all of the largest shape, which tell their bucket in `BUCKET`.
+
+    So that one program reads them all; it cuts the padding off, see `Trainee`. Each of the
+    `num_parts` parts that replicas take of a batch is padded for itself. Of one bucket: as it is.
+    """
+    if len(lengths) == 1:
+        return batches
+    most = max(rows)
+
+    def pad(features: Any, labels: Any, weights: Any) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        missing = (most - tf.shape(labels)[0]) // num_parts
+        width = tf.shape(features[TOKEN_IDS])[1]
+
+        def padded(x: tf.Tensor, *columns: int) -> tf.Tensor:
+            parts = tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], axis=0))
+            after = [0, missing, *(n - width for n in columns)]
+            full = tf.pad(parts, tf.stack([tf.zeros_like(after), after], axis=1))
+            return tf.reshape(full, [most, *columns])
+
+        features = {name: padded(x, lengths[-1]) for name, x in features.items()}
+        bucket = tf.searchsorted(lengths, [width])
+        features[BUCKET] = tf.ensure_shape(tf.repeat(bucket, most), [most])
+        return features, padded(labels), padded(weights)
+
+    return batches.map(pad, num_parallel_calls=2, deterministic=True)
 
 
 def _share(

@@ -181,6 +181,23 @@ def fitting(
 ) -> Fitting:
     """Everything that `Fitting` needs, put together for a training that has not begun."""
     training, validation = _readers(config, shards, plan, seed, lane)
+    num_parts = lane.num_replicas // lane.num_workers
+
+    def fed(make: Callable[..., Any], **settings: Any) -> Any:
+        """What `fit` takes: the batches that `make` makes for each worker."""
+
+        def of_a_worker(*share: int) -> Any:
+            batches = make(share=share, **settings)
+            rows = [rows // lane.num_workers for rows in plan.rows]
+            return dataset.in_one_shape(
+                batches, lengths=plan.lengths, rows=rows, num_parts=num_parts
+            )
+
+        return lane.feed(of_a_worker)
+
+    def repeated(i: int, **settings: Any) -> Any:
+        return dataset.repeated_batch(training(**settings), plan.lengths[i])
+
     speed = Speedometer(trainee, len(plan.lengths))
     recorder = Recorder(
         trainee,
@@ -213,11 +230,9 @@ def fitting(
             log=log,
         ),
         checkpoints=checkpoints,
-        training=lambda start: lane.feed(lambda *share: training(start=start, share=share)),
-        validation=lambda: lane.feed(lambda *share: validation(share=share)),
-        repeated=lambda i: lane.feed(
-            lambda *share: dataset.repeated_batch(training(share=share), plan.lengths[i])
-        ),
+        training=partial(fed, training),
+        validation=partial(fed, validation),
+        repeated=lambda i: fed(partial(repeated, i)),
         num_workers=lane.num_workers,
         user_callbacks=user_callbacks,
         log=log,

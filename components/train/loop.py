@@ -39,7 +39,7 @@ def train(
     keras.backend.clear_session()
     # tf.data compares its seeds, which are tensors, where the global one is 0 (mod 2**31 - 1).
     keras.utils.set_random_seed(seed or 2**31 - 2)
-    plan, classifier, trainee = _built(config, shards, lane, log)
+    plan, classifier, trainee = _built(config, shards, lane)
     _announce(classifier, plan, shards, lane, log)
     fitted = fitting(
         config,
@@ -74,9 +74,7 @@ def train(
     )
 
 
-def _built(
-    config: Config, shards: ShardSet, lane: Lane, log: Log
-) -> tuple[Plan, keras.Model, Trainee]:
+def _built(config: Config, shards: ShardSet, lane: Lane) -> tuple[Plan, keras.Model, Trainee]:
     """The plan, and the model on the devices of the lane: as it is saved, and as it is trained."""
     plan = make_plan(
         config,
@@ -96,11 +94,6 @@ def _built(
         )
         trainee = compiled(classifier, config, plan)
     trainee.num_workers = lane.num_workers
-    if lane.num_workers > 1 and config.buckets:
-        log.warning(
-            f"train.buckets: not used by several workers, which train in one width; all rows are "
-            f"padded to {plan.lengths[-1]}"
-        )
     return plan, classifier, trainee
 
 

@@ -38,28 +38,21 @@ def make_plan(
 ) -> Plan:
     """Widths, rows and numbers of batches, from the length counts of the shards alone.
 
-    Several workers train in one width, the widest.
-
     Raises:
         ValueError: `train.buckets` holds a width beyond the rows of the shards, or there are fewer
             rows than workers.
     """
     training = shards.split("train").length_counts
     lengths = _lengths(config, shards)
-    if num_workers > 1:
-        # All must run the same program in the same step, and who has which row is not known.
-        lengths = lengths[-1:]
     rows = buckets.batch_rows(
         lengths,
         widest=config.global_batch_size,
         constant_tokens=config.constant_tokens,
         multiple=num_replicas * config.accumulate_steps,
     )
+    of_a_worker = [n // num_workers for n in rows]
     steps = [
-        max(
-            sum(buckets.num_batches(counts, lengths, [n // num_workers for n in rows]))
-            for counts in _counts_by_worker(shards.split(name), num_workers)
-        )
+        _num_batches(shards.split(name), lengths, of_a_worker, num_workers)
         for name in ("train", "validation")
     ]
     train_steps, validation_steps = steps
@@ -82,22 +75,26 @@ def make_plan(
     )
 
 
-def _counts_by_worker(split: Split, num_workers: int) -> list[tuple[int, ...]]:
-    """Length counts of what each worker reads, as `dataset` deals it out.
+def _num_batches(split: Split, lengths: tuple[int, ...], rows: list[int], num_workers: int) -> int:
+    """Batches in a pass for the worker with the most of them, as `dataset` deals rows out.
 
     Where rows are dealt out and not files, it is not known who gets which: then the most that
-    anybody can get of each length.
+    anybody could need.
     """
-    if num_workers == 1:
-        return [split.length_counts]
     if split.num_examples < num_workers:
         raise ValueError(
             f"train: the {split.name} split must hold a row for each of {num_workers} workers; "
             f"received {split.num_examples}; start fewer workers"
         )
+    if num_workers == 1:
+        return sum(buckets.num_batches(split.length_counts, lengths, rows))
     if len(split.shards) < num_workers:
         share = -(-split.num_examples // num_workers)
-        return [tuple(min(count, share) for count in split.length_counts)]
+        most_of_each = [min(count, share) for count in split.length_counts]
+        return min(
+            sum(buckets.num_batches(most_of_each, lengths, rows)),
+            max(share - len(rows), 0) // min(rows) + len(rows),
+        )
     if not all(shard.length_counts for shard in split.shards):
         raise ValueError(
             f"train: shards must tell the lengths of their rows to {num_workers} workers; received "
@@ -105,7 +102,8 @@ def _counts_by_worker(split: Split, num_workers: int) -> list[tuple[int, ...]]:
         )
     dealt = (split.shards[worker::num_workers] for worker in range(num_workers))
     columns = (zip(*(shard.length_counts for shard in shards), strict=True) for shards in dealt)
-    return [tuple(map(sum, columns_of_one)) for columns_of_one in columns]
+    counts = ([sum(column) for column in columns_of_one] for columns_of_one in columns)
+    return max(sum(buckets.num_batches(of_one, lengths, rows)) for of_one in counts)
 
 
 def _lengths(config: Config, shards: ShardSet) -> tuple[int, ...]:

@@ -19,7 +19,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..example_spec import PADDING_MASK, TOKEN_IDS
+from ..example_spec import PADDING_MASK
+from .buckets import BUCKET
 from .optimizer import summed
 
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]  # features, labels, weights
@@ -128,7 +129,7 @@ class Trainee(keras.Model):
 
     def train_step(self, data: Batch) -> None:
         """One optimizer step of a replica on its share of a global batch."""
-        gradients, sums = self._compute(data)
+        gradients, sums = self._in_its_shape(self._compute, data)
         gradients = summed(self.optimizer, gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self._count(data, sums, broken=self._is_broken(gradients))
@@ -142,8 +143,30 @@ class Trainee(keras.Model):
 
     def test_step(self, data: Batch) -> None:
         """Loss and hits of a replica's share of a global batch."""
+
+        def compute(data: Batch) -> tf.Tensor:
+            features, labels, weights = data
+            return _loss_and_hits(self(features, training=False), labels, weights)
+
+        self._count(data, self._in_its_shape(compute, data))
+
+    def _in_its_shape(self, compute: Callable[[Batch], Any], data: Batch) -> Any:
+        """`compute` of a replica's batch without the padding of the widest bucket.
+
+        It is traced once a bucket, with static shapes, and must not talk to other replicas.
+        """
         features, labels, weights = data
-        self._count(data, _loss_and_hits(self(features, training=False), labels, weights))
+        if BUCKET not in features:
+            return compute(data)
+        num_replicas = self.distribute_strategy.num_replicas_in_sync
+        inputs = {name: x for name, x in features.items() if name != BUCKET}
+
+        def of(rows: int, width: int) -> Callable[[], Any]:
+            cut = {name: x[:rows, :width] for name, x in inputs.items()}
+            return lambda: compute((cut, labels[:rows], weights[:rows]))
+
+        branches = [of(rows // num_replicas, width) for rows, width in self._shapes]
+        return tf.switch_case(features[BUCKET][0], branches)
 
     def _gradients(self, data: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of the replica's share of the loss, and its summed loss and hits.
@@ -185,8 +208,8 @@ class Trainee(keras.Model):
         features, _, weights = data
         per_row = tf.cast(tf.reduce_sum(features[PADDING_MASK], axis=1), tf.float32)
         rows = [tf.reduce_sum(weights), tf.reduce_sum(per_row * weights)]
-        width = features[TOKEN_IDS].shape[1]
-        step = [1.0 if width == bucket else 0.0 for _, bucket in self._shapes]
+        bucket = features[BUCKET][0] if BUCKET in features else 0
+        step = tf.one_hot(bucket, len(self._shapes))
         self._sums.assign_add(tf.concat([loss_and_hits, rows, step, [broken, 0.0]], axis=0))
 
     def make_train_function(self, force: bool = False) -> None:
@@ -273,7 +296,7 @@ class Trainee(keras.Model):
     def _windows_of(self, step: Callable[[Batch], None]) -> Callable[..., tf.Tensor]:
         """A function of an iterator and a number of steps that returns the sums of the steps.
 
-        One program is compiled for each bucket, with static shapes, however many steps are run.
+        One program, however many steps are run and whatever buckets their batches are of.
         """
         first: list[Any] = []
         strategy, size = self.distribute_strategy, self._sums.shape[0]
@@ -283,7 +306,7 @@ class Trainee(keras.Model):
             self._sums.assign(tf.zeros_like(self._sums))
             strategy.run(lambda: self._sums.assign_add(tf.pad([stop], [[size - 1, 0]])))
             for _ in tf.range(num_steps):
-                self._step_of_its_shape(step, next(iterator))
+                strategy.run(step, (next(iterator),))
             return tf.identity(self._sums)
 
         def run(iterator: Any, num_steps: tf.Tensor) -> tf.Tensor:
@@ -292,42 +315,11 @@ class Trainee(keras.Model):
                 raise RuntimeError(
                     "train: batches must keep the shapes that the step was compiled for, "
                     f"{first[0]}; received an iterator of {iterator.element_spec}; give fit "
-                    "batches of the buckets in train.buckets"
+                    "batches as `dataset.in_one_shape` makes them"
                 )
             return many(iterator, num_steps, tf.constant(float(self.wants_to_stop)))
 
         return run
-
-    def _step_of_its_shape(self, step: Callable[[Batch], None], data: Any) -> None:
-        """Runs `step` on every replica, with the shape of the bucket that the batch is of."""
-        strategy = self.distribute_strategy
-
-        def of(rows: int, width: int) -> Callable[[], tf.Tensor]:
-            per_replica = rows // strategy.num_replicas_in_sync
-
-            def branch() -> tf.Tensor:
-                strategy.run(lambda batch: step(_of_shape(batch, per_replica, width)), (data,))
-                return tf.constant(0)
-
-            return branch
-
-        branches = [of(rows, width) for rows, width in self._shapes]
-        if len(branches) == 1:
-            branches[0]()
-            return
-        width = tf.shape(strategy.experimental_local_results(data[0][TOKEN_IDS])[0])[1]
-        fits = tf.equal([width for _, width in self._shapes], width)
-        known = [f"{width}" for _, width in self._shapes]
-        hint = f"train: a batch must be as wide as a bucket, {', '.join(known)}; received width"
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_any(fits), [hint, width])]):
-            index = tf.argmax(fits, output_type=tf.int32)
-        tf.switch_case(index, branches)
-
-
-def _of_shape(batch: Batch, rows: int, width: int) -> Batch:
-    features, labels, weights = batch
-    features = {name: tf.ensure_shape(x, [rows, width]) for name, x in features.items()}
-    return features, tf.ensure_shape(labels, [rows]), tf.ensure_shape(weights, [rows])
 
 
 def _loss_and_hits(logits: Any, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

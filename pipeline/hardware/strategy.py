@@ -69,9 +69,8 @@ class ConfiguredLane:
             return parts.unbatch().prefetch(2 * num_parts)
 
         # Prefetched to its device, a replica waits for its input with a thread in hand: more
-        # logical replicas than threads wait for ever. To a TPU only static shapes can be sent.
-        static = all(x.shape.is_fully_defined() for x in tf.nest.flatten(make(0, 1).element_spec))
-        fetch = {"cpu": False, "mirrored": True}.get(self.strategy_name, static)
+        # logical replicas than threads wait for ever.
+        fetch = self.strategy_name != "cpu"
         options = tf.distribute.InputOptions(experimental_fetch_to_device=fetch)
         return self.distribution.distribute_datasets_from_function(of_a_replica, options)
 

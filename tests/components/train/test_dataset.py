@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,9 @@ def test_hosts_share_the_rows_and_take_the_same_number_of_steps(
 ) -> None:
     config = stage.Config(global_batch_size=BATCH * hosts, buckets=(6, 10))
     planned = plan.make_plan(config, shards, num_replicas=hosts, num_workers=hosts)
-    assert planned.lengths == (16,)  # all run one program, so in one width
+    assert planned.lengths == (6, 10, 16)
+    rows_at_most = BATCH * hosts * (planned.train_steps - len(planned.lengths))
+    assert rows_at_most <= 90 + BATCH * hosts  # about as many steps as one host would take
     seen: Counter[Any] = Counter()
     for host in range(hosts):
         batches = training(
@@ -172,3 +175,36 @@ def test_hosts_share_the_rows_and_take_the_same_number_of_steps(
         assert len(batches) == planned.train_steps
         seen.update(rows_of(batches))
     assert seen == wanted(shards, 90, seed=1)
+
+
+@pytest.mark.parametrize("num_parts", [1, 2, 4])
+def test_in_one_shape_each_part_holds_its_rows_and_then_padding(
+    shards: ShardSet, num_parts: int
+) -> None:
+    lengths, rows = (6, 10, 16), [24, 16, 8]
+    split = shards.split("train")
+    read = {
+        "lengths": lengths,
+        "rows": rows,
+        "has_text_pair": False,
+        "num_steps": sum(buckets.num_batches(split.length_counts, lengths, rows)),
+        "epochs": 1,
+        "shuffle_rows": 64,
+        "seed": 3,
+    }
+    ragged = dataset.training_batches(split, shards.uri, **read)
+    padded = dataset.in_one_shape(ragged, lengths=lengths, rows=rows, num_parts=num_parts)
+    assert {tuple(x.shape) for x in tf.nest.flatten(padded.element_spec)} == {(24, 16), (24,)}
+    for (features, *others), (ours, *our_others) in zip(
+        ragged.as_numpy_iterator(), padded.as_numpy_iterator(), strict=True
+    ):
+        bucket = set(ours.pop(buckets.BUCKET).tolist())
+        assert bucket == {lengths.index(features["token_ids"].shape[1])}
+        tf.nest.map_structure(partial(same, num_parts), [features, others], [ours, our_others])
+
+
+def same(num_parts: int, batch: Any, padded: Any) -> None:
+    """Whether each part of `padded` is one of `batch`, and zeros."""
+    for part, full in zip(np.split(batch, num_parts), np.split(padded, num_parts), strict=True):
+        missing = [(0, n - m) for n, m in zip(full.shape, part.shape, strict=True)]
+        np.testing.assert_array_equal(full, np.pad(part, missing))
