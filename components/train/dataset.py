@@ -6,6 +6,7 @@ an iterator: the number of replicas must not change it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from .buckets import BUCKET
 
 _ROWS_A_TURN = 16  # read from one file before the next one has its turn
 _ROWS_A_CHUNK = 1024  # measured at a time
+_BATCHES_AT_ONCE = min(8, os.cpu_count() or 1)  # parsed
 
 
 def training_batches(
@@ -200,7 +202,9 @@ def _finished(chunks: Any, lengths: Sequence[int], rows: Sequence[int], has_text
         }
         return features, tf.ensure_shape(labels, [one_size]), weights
 
-    batches = chunks.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = chunks.map(finish, num_parallel_calls=_BATCHES_AT_ONCE, deterministic=True)
     options = tf.data.Options()
+    # Its thread sleeps up to a minute, and an iterator that goes away waits for it (2.20).
+    options.autotune.enabled = False
     options.deterministic = True
     return batches.prefetch(2).with_options(options)
