@@ -1,7 +1,8 @@
-"""The Python that holds the TPU compiler: an environment of its own, made once or named.
+"""Where the children of a preflight find their packages: folders made once, or a named Python.
 
-Its libtpu is newer than the one that TensorFlow loads with, and jax does not belong beside
-TensorFlow: hence not the environment of this project.
+The TPU compiler has an environment of its own: its libtpu is newer than the one that TensorFlow
+loads with, and jax does not belong beside TensorFlow. A step is lowered by TensorFlow on the CPU,
+for which its build for TPUs has no XLA: there the build for CPUs comes into a folder of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
@@ -61,6 +63,35 @@ def versions(python: Path) -> dict[str, str]:
     return found
 
 
+def lowering_environ(environ: Mapping[str, str], log: Log) -> dict[str, str]:
+    """The variables of a process that lowers: it imports a TensorFlow with XLA for CPUs.
+
+    Raises:
+        RuntimeError: the build for TPUs is installed, and that for CPUs cannot be had.
+    """
+    try:
+        version = metadata.version("tensorflow-tpu")
+    except metadata.PackageNotFoundError:
+        return dict(environ)
+    package = f"tensorflow-cpu=={version}"
+    folder = files.cache_folder() / f"tensorflow-cpu-{version}-py{sys.version_info[1]}"
+
+    def make() -> None:
+        install = [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check"]
+        options = ["--quiet", "--no-deps", "--upgrade", "--target", str(folder)]
+        run_child([*install, *options, package], task=f"installing {package}", log=log)
+
+    _make_once(
+        folder,
+        make,
+        announce=f"making {folder} with {package}, which lowers the step: 1 GB, once",
+        what=f"a folder with {package}",
+        log=log,
+    )
+    path = os.pathsep.join(filter(None, [str(folder), environ.get("PYTHONPATH", "")]))
+    return {**environ, "PYTHONPATH": path}
+
+
 def _folder_name() -> str:
     return f"preflight-jax{PINS['jax']}-libtpu{PINS['libtpu']}-py{sys.version_info[1]}"
 
@@ -71,29 +102,51 @@ def _requirements() -> str:
 
 def _made(folder: Path, log: Log) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not (folder / _READY).exists():
-            log.info(
-                f"making {folder} with {_requirements()}: 1.1 GB, about a minute, once "
-                f"({VARIABLE} names another Python instead)"
-            )
-            try:
-                _make(folder, python, log)
-            except RuntimeError as error:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise RuntimeError(
-                    f"preflight: an environment with {_requirements()} must be made in {folder}; "
-                    f"{error}; connect to a package index, or set {VARIABLE} to a Python that has "
-                    "them"
-                ) from error
-            (folder / _READY).touch()
+
+    def make() -> None:
+        venv = [sys.executable, "-m", "venv", "--clear", str(folder)]
+        run_child(venv, task="making an environment", log=log)
+        install = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
+        wanted = [f"{name}=={version}" for name, version in PINS.items()]
+        run_child([*install, "--quiet", *wanted], task="installing the TPU compiler", log=log)
+
+    _make_once(
+        folder,
+        make,
+        announce=f"making {folder} with {_requirements()}: 1.1 GB, about a minute, once "
+        f"({VARIABLE} names another Python instead)",
+        what=f"an environment with {_requirements()}",
+        remedy=f", or set {VARIABLE} to a Python that has them",
+        log=log,
+    )
     return python
 
 
-def _make(folder: Path, python: Path, log: Log) -> None:
-    venv = [sys.executable, "-m", "venv", "--clear", str(folder)]
-    run_child(venv, task="making an environment", log=log)
-    install = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
-    wanted = [f"{name}=={version}" for name, version in PINS.items()]
-    run_child([*install, "--quiet", *wanted], task="installing the TPU compiler", log=log)
+def _make_once(
+    folder: Path,
+    make: Callable[[], None],
+    *,
+    announce: str,
+    what: str,
+    log: Log,
+    remedy: str = "",
+) -> None:
+    """Has `make` fill `folder` unless it is whole; of several processes one does, the others wait.
+
+    Raises:
+        RuntimeError: `make` did; nothing is left.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if (folder / _READY).exists():
+            return
+        log.info(announce)
+        try:
+            make()
+        except RuntimeError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise RuntimeError(
+                f"preflight: {what} must be made in {folder}; {error}; connect to a package "
+                f"index{remedy}"
+            ) from error
+        (folder / _READY).touch()

@@ -5,6 +5,7 @@ Needs no TPU. Two processes do the work: one with TensorFlow lowers, one with li
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from ..strategy import resolve_precision
 from . import data_sizes, lowering, refusal
 from .buffers import Buffer
 from .compiling import Compiled, Compiler, compiler
+from .environment import lowering_environ
 from .processes import run_child
 from .result import BatchSearch, Result, Training, WidthResult
 from .roofline import cost_usd, roofline
@@ -147,6 +149,7 @@ class _Work:
             task="lowering the train step",
             log=self.log,
             given=pickle.dumps(request),
+            environ=lowering_environ(os.environ, self.log),
         )
         return lowering.read(Path(folder))
 

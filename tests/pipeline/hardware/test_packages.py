@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pip
@@ -80,21 +79,6 @@ def test_numbers_lead_a_version(version: str, leading: tuple[int, ...]) -> None:
     assert numbers(version) == leading
 
 
-def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> None:
-    """A wheel as pip installs it, with the size of each file."""
-    stem = f"{name.replace('-', '_')}-{version}"
-    files = {
-        **files,
-        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = [f"{path},,{len(text)}" for path, text in files.items()]
-    files[f"{stem}.dist-info/RECORD"] = "\n".join([*record, f"{stem}.dist-info/RECORD,,\n"])
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real virtual environment with pip, and wheels of one file each for it to install."""
@@ -108,10 +92,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     info = next(own.parent.glob("pip-*.dist-info"))
     (site / info.name).symlink_to(info)
     (folder / "wheels").mkdir()
-    wheel(folder / "wheels", "tensorflow-tpu", "2.20.0", {LIBRARY: "of the build for TPUs"})
-    wheel(folder / "wheels", "tensorflow", "2.20.0", {LIBRARY: "of the build for CPUs and GPUs"})
+    machines.wheel(
+        folder / "wheels", "tensorflow-tpu", "2.20.0", {LIBRARY: "of the build for TPUs"}
+    )
+    machines.wheel(
+        folder / "wheels", "tensorflow", "2.20.0", {LIBRARY: "of the build for CPUs and GPUs"}
+    )
     for version in ("0.0.31", "0.0.52"):
-        wheel(folder / "wheels", "libtpu", version, {"libtpu/libtpu.so": version})
+        machines.wheel(folder / "wheels", "libtpu", version, {"libtpu/libtpu.so": version})
     return folder
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.pipeline.hardware import fake_machines as machines
 from tpuline.components.modeling import BagSpec, BertSpec
 from tpuline.pipeline import config as config_module
 from tpuline.pipeline.hardware.chips import parse
-from tpuline.pipeline.hardware.preflight import compiling, data_sizes, presets, refusal, result
+from tpuline.pipeline.hardware.preflight import (
+    compiling,
+    data_sizes,
+    environment,
+    presets,
+    refusal,
+    result,
+)
 from tpuline.pipeline.hardware.preflight.buffers import hbm_traffic_bytes, largest_buffers
 from tpuline.pipeline.hardware.preflight.environment import VARIABLE, compiler_python
 from tpuline.pipeline.hardware.preflight.roofline import all_reduce_s, cost_usd, roofline
@@ -229,6 +238,32 @@ def test_variables_that_would_change_the_compiler_are_not_passed_on() -> None:
 def test_named_python_without_the_compiler_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"{VARIABLE}: must be a Python with jax=="):
         compiler_python({VARIABLE: str(tmp_path / "python")}, RunLog(quiet=True))
+
+
+def test_where_the_build_for_tpus_is_that_for_cpus_lowers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"PYTHONPATH": "/mine"}
+    versions = {"tensorflow-tpu": "2.20.0"}
+    monkeypatch.setattr(environment.metadata, "version", versions.__getitem__)
+    monkeypatch.setenv("TPULINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(RuntimeError, match=r"(?s)==2\.20\.0 must be made in .*index"):
+        environment.lowering_environ(there, RunLog(quiet=True))
+    machines.wheel(tmp_path, "tensorflow-cpu", "2.20.0", {"tensorflow/__init__.py": "of = 'CPUs'"})
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    for _ in range(2):
+        told = environment.lowering_environ(there, RunLog(quiet=True))
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)  # the second time it is there
+        folder, mine = told["PYTHONPATH"].split(os.pathsep)
+        assert mine == "/mine"
+        assert (Path(folder) / "tensorflow/__init__.py").read_text() == "of = 'CPUs'"
+
+
+def test_where_tensorflow_has_xla_for_cpus_it_lowers_itself() -> None:
+    if "tensorflow-tpu" in {package.name for package in environment.metadata.distributions()}:
+        pytest.skip("the build for TPUs is installed")
+    assert environment.lowering_environ({"A": "b"}, RunLog(quiet=True)) == {"A": "b"}
 
 
 def some_result(*compiled_widths: compiling.Compiled) -> result.Result:
