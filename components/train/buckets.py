@@ -1,7 +1,7 @@
 """Which shapes batches have, and how many batches an epoch takes: pure arithmetic.
 
 A batch is as wide as the bucket that its rows fell into, so that short rows are not padded to the
-longest one, while an accelerator still compiles only one program a bucket.
+longest one, while the shapes that an accelerator compiles stay few.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 
 BUCKET = "bucket"
-"""Feature of a batch: int32 `(B,)`, in every row the index of the bucket that the batch is of."""
+"""Feature of a batch: the index of the bucket that it is of; see `dataset.in_one_shape`."""
 
 _MOST_CANDIDATES = 128  # boundaries that are weighed against each other
 

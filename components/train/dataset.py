@@ -60,8 +60,8 @@ def training_batches(
         names = tf.data.Dataset.from_tensor_slices(files)
         names = names.shuffle(len(files), seed=epoch_seed, reshuffle_each_iteration=False)
         examples = kept(_read(names, len(files)))
-        examples = examples.shuffle(shuffle_rows, seed=epoch_seed, reshuffle_each_iteration=False)
-        return _exactly(num_steps, _chunks(examples, lengths, rows), share)
+        shuffled = examples.shuffle(shuffle_rows, seed=epoch_seed, reshuffle_each_iteration=False)
+        return _exactly(num_steps, _chunks(shuffled, lengths, rows), examples, len(rows), share)
 
     first_epoch, first_batch = start
     chunks = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_chunks).skip(first_batch)
@@ -81,7 +81,7 @@ def validation_batches(
     """One pass in the order of the shards; elements as of `training_batches`."""
     files, kept = _share(split, folder, share)
     examples = kept(_read(tf.data.Dataset.from_tensor_slices(files), 1))
-    chunks = _exactly(num_steps, _chunks(examples, lengths, rows), share)
+    chunks = _exactly(num_steps, _chunks(examples, lengths, rows), examples, len(rows), share)
     return _finished(chunks, lengths, rows, has_text_pair)
 
 
@@ -94,31 +94,30 @@ def repeated_batch(batches: Any, length: int) -> Any:
 def in_one_shape(
     batches: Any, *, lengths: Sequence[int], rows: Sequence[int], num_parts: int = 1
 ) -> Any:
-    """Batches of several buckets -> all of the largest shape, which tell their bucket in `BUCKET`.
+    """Batches of several buckets -> all of one shape, for one program that reads them all.
 
-    So that one program reads them all; it cuts the padding off, see `Trainee`. Each of the
-    `num_parts` parts that replicas take of a batch is padded for itself. Of one bucket: as it is.
+    Features become flat, with zeros after the last row; labels and weights are as many as those of
+    the bucket of most rows; `BUCKET`, int32 `(num_parts,)`, is the index of the bucket. Each of the
+    `num_parts` parts that replicas take of a batch is filled up for itself. One bucket: as it is.
     """
     if len(lengths) == 1:
         return batches
-    most = max(rows)
+    most_rows = max(rows) // num_parts
+    most_positions = max(n * width for n, width in zip(rows, lengths, strict=True)) // num_parts
 
-    def pad(features: Any, labels: Any, weights: Any) -> tuple[Any, tf.Tensor, tf.Tensor]:
-        missing = (most - tf.shape(labels)[0]) // num_parts
-        width = tf.shape(features[TOKEN_IDS])[1]
+    def filled(x: tf.Tensor, size: int) -> tf.Tensor:
+        parts = tf.reshape(x, [num_parts, -1])
+        full = tf.pad(parts, [[0, 0], [0, size - tf.shape(parts)[1]]])
+        return tf.ensure_shape(tf.reshape(full, [-1]), [num_parts * size])
 
-        def padded(x: tf.Tensor, *columns: int) -> tf.Tensor:
-            parts = tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], axis=0))
-            after = [0, missing, *(n - width for n in columns)]
-            full = tf.pad(parts, tf.stack([tf.zeros_like(after), after], axis=1))
-            return tf.reshape(full, [most, *columns])
+    def fill(features: Any, labels: Any, weights: Any) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        bucket = tf.searchsorted(lengths, [tf.shape(features[TOKEN_IDS])[1]])
+        features = {name: filled(x, most_positions) for name, x in features.items()}
+        features[BUCKET] = tf.repeat(bucket, num_parts)
+        features[BUCKET].set_shape([num_parts])
+        return features, filled(labels, most_rows), filled(weights, most_rows)
 
-        features = {name: padded(x, lengths[-1]) for name, x in features.items()}
-        bucket = tf.searchsorted(lengths, [width])
-        features[BUCKET] = tf.ensure_shape(tf.repeat(bucket, most), [most])
-        return features, padded(labels), padded(weights)
-
-    return batches.map(pad, num_parallel_calls=2, deterministic=True)
+    return batches.map(fill, num_parallel_calls=2, deterministic=True)
 
 
 def _share(
@@ -135,10 +134,16 @@ def _share(
     return files, lambda examples: examples.shard(count, index)
 
 
-def _exactly(num_steps: int, chunks: Any, share: tuple[int, int]) -> Any:
+def _exactly(
+    num_steps: int, chunks: Any, examples: Any, num_buckets: int, share: tuple[int, int]
+) -> Any:
+    """`num_steps` of `chunks`, which are made of `examples`: where several hosts read, those that
+    have fewer go on with empty ones."""
     if share[1] > 1:
-        # One row at least is there: `plan` saw to it.
-        empty = chunks.take(1).map(lambda serialized, bucket, _: (serialized[:1], bucket, 0))
+        # One row at least is there: `plan` saw to it. The widest bucket takes any row.
+        first = examples.take(1).batch(1).cache()
+        last = tf.constant(num_buckets - 1, tf.int64)
+        empty = first.map(lambda serialized: (serialized, last, tf.constant(0)))
         chunks = chunks.concatenate(empty.repeat()).take(num_steps)
     return chunks.apply(tf.data.experimental.assert_cardinality(num_steps))
 

@@ -18,6 +18,8 @@ from .plan import Plan, make_plan
 from .stage import Config
 from .trainee import Trainee
 
+_UNEVEN = 1.1  # as many steps as evenly dealt rows would take, at the least that is told
+
 
 def train(
     config: Config,
@@ -41,6 +43,7 @@ def train(
     keras.utils.set_random_seed(seed or 2**31 - 2)
     plan, classifier, trainee = _built(config, shards, lane)
     _announce(classifier, plan, shards, lane, log)
+    _warn_of_idle_workers(config, plan, shards, lane, log)
     fitted = fitting(
         config,
         shards,
@@ -131,6 +134,21 @@ def _announce(classifier: keras.Model, plan: Plan, shards: ShardSet, lane: Lane,
         padding_share=round(plan.padding_share, 4),
         padding_share_of_one_width=round(plan.padding_share_of_one_width, 4),
     )
+
+
+def _warn_of_idle_workers(
+    config: Config, plan: Plan, shards: ShardSet, lane: Lane, log: Log
+) -> None:
+    if lane.num_workers == 1:
+        return
+    alone = make_plan(config, shards, num_replicas=lane.num_replicas, strategy=lane.strategy_name)
+    if plan.train_steps > _UNEVEN * alone.train_steps:
+        log.warning(
+            f"train: {len(shards.split('train').shards)} shards give some of the "
+            f"{lane.num_workers} workers more rows than others, which then wait: "
+            f"{plan.train_steps:,} steps an epoch instead of {alone.train_steps:,}; raise "
+            "preprocess.num_shards for more even shares"
+        )
 
 
 def compiled(classifier: keras.Model, config: Config, plan: Plan) -> Trainee:

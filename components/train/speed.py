@@ -21,8 +21,8 @@ _INPUT_BOUND = 0.1  # of the time: more waiting than that is worth mending
 class Speedometer(keras.callbacks.Callback):
     """Counts rows and tokens of training steps, and the time that they took.
 
-    Validation and checkpoints are outside its clock, and so are windows that compile: the first,
-    and every one that meets a width for the first time.
+    Validation and checkpoints are outside its clock, and so are windows that may compile: the
+    first, and every one that meets a width for the first time.
     """
 
     def __init__(self, trainee: Trainee, num_widths: int) -> None:

@@ -49,7 +49,7 @@ class Config:
     clip_norm: float = 1.0  # of the gradient of the global batch
     early_stopping_patience: int | None = 2  # epochs without a lower val_loss; null: never stop
     # Widths of batches, or how many of them may be chosen to pad the rows least; empty: one,
-    # sequence_length. A chip compiles one program a width.
+    # sequence_length. A chip compiles forward and backward for each width.
     buckets: int | tuple[int, ...] = ()
     constant_tokens: bool = False  # narrower batches take more rows, as wide as the widest in all
     accumulate_steps: int = 1  # parts that a replica's batch is cut into to save memory

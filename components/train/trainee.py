@@ -144,14 +144,13 @@ class Trainee(keras.Model):
     def test_step(self, data: Batch) -> None:
         """Loss and hits of a replica's share of a global batch."""
 
-        def compute(data: Batch) -> tf.Tensor:
-            features, labels, weights = data
-            return _loss_and_hits(self(features, training=False), labels, weights)
+        def compute(batch: Batch) -> tf.Tensor:
+            return _batch_sums(self(batch[0], training=False), batch)
 
         self._count(data, self._in_its_shape(compute, data))
 
     def _in_its_shape(self, compute: Callable[[Batch], Any], data: Batch) -> Any:
-        """`compute` of a replica's batch without the padding of the widest bucket.
+        """`compute` of a replica's batch in the shape of its bucket; see `dataset.in_one_shape`.
 
         It is traced once a bucket, with static shapes, and must not talk to other replicas.
         """
@@ -159,26 +158,32 @@ class Trainee(keras.Model):
         if BUCKET not in features:
             return compute(data)
         num_replicas = self.distribute_strategy.num_replicas_in_sync
-        inputs = {name: x for name, x in features.items() if name != BUCKET}
 
         def of(rows: int, width: int) -> Callable[[], Any]:
-            cut = {name: x[:rows, :width] for name, x in inputs.items()}
-            return lambda: compute((cut, labels[:rows], weights[:rows]))
+            def branch() -> Any:
+                inputs = {
+                    name: tf.reshape(x[: rows * width], [rows, width])
+                    for name, x in features.items()
+                    if name != BUCKET
+                }
+                return compute((inputs, labels[:rows], weights[:rows]))
+
+            return branch
 
         branches = [of(rows // num_replicas, width) for rows, width in self._shapes]
         return tf.switch_case(features[BUCKET][0], branches)
 
     def _gradients(self, data: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """The gradient of the replica's share of the loss, and its summed loss and hits.
+        """The gradient of the replica's share of the loss, and its `_batch_sums`.
 
-        The loss divides by all rows of the global batch, those of weight 0 included: a batch of
-        few real rows then moves the weights as little as these rows would in a full one.
+        The loss divides by all rows of a global batch of this bucket, those of weight 0 included: a
+        batch of few real rows then moves the weights as little as these rows would in a full one.
         """
         num_rows = data[1].shape[0] * self.distribute_strategy.num_replicas_in_sync
 
         def of_part(part: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
             with tf.GradientTape() as tape:
-                sums = _loss_and_hits(self(part[0], training=True), *part[1:])
+                sums = _batch_sums(self(part[0], training=True), part)
                 loss = self.optimizer.scale_loss(sums[0] / num_rows)
             gradients = tape.gradient(
                 loss, self.trainable_weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
@@ -198,19 +203,17 @@ class Trainee(keras.Model):
 
         nothing = [tf.zeros(v.shape, v.dtype) for v in self.trainable_weights]
         _, gradients, sums = tf.while_loop(
-            lambda i, *_: i < num_parts, add, (0, nothing, tf.zeros(2)), parallel_iterations=1
+            lambda i, *_: i < num_parts,
+            add,
+            (0, nothing, tf.zeros(len(_SUMS))),
+            parallel_iterations=1,
         )
         return gradients, sums
 
-    def _count(
-        self, data: Batch, loss_and_hits: tf.Tensor, broken: tf.Tensor | float = 0.0
-    ) -> None:
-        features, _, weights = data
-        per_row = tf.cast(tf.reduce_sum(features[PADDING_MASK], axis=1), tf.float32)
-        rows = [tf.reduce_sum(weights), tf.reduce_sum(per_row * weights)]
-        bucket = features[BUCKET][0] if BUCKET in features else 0
+    def _count(self, data: Batch, sums: tf.Tensor, broken: tf.Tensor | float = 0.0) -> None:
+        bucket = data[0][BUCKET][0] if BUCKET in data[0] else 0
         step = tf.one_hot(bucket, len(self._shapes))
-        self._sums.assign_add(tf.concat([loss_and_hits, rows, step, [broken, 0.0]], axis=0))
+        self._sums.assign_add(tf.concat([sums, step, [broken, 0.0]], axis=0))
 
     def make_train_function(self, force: bool = False) -> None:
         """What `fit` calls for each window of `steps_per_execution` steps."""
@@ -287,7 +290,7 @@ class Trainee(keras.Model):
 
         @tf.function
         def mean(ours: tf.Tensor) -> tf.Tensor:
-            self._sums.assign(tf.zeros_like(self._sums))
+            self._sums.assign(tf.zeros(size))
             strategy.run(lambda: self._sums.assign_add(tf.pad([ours], [[size - 1, 0]])))
             return tf.identity(self._sums)[-1] / strategy.num_replicas_in_sync
 
@@ -303,7 +306,7 @@ class Trainee(keras.Model):
 
         @tf.function
         def many(iterator: Any, num_steps: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-            self._sums.assign(tf.zeros_like(self._sums))
+            self._sums.assign(tf.zeros(size))
             strategy.run(lambda: self._sums.assign_add(tf.pad([stop], [[size - 1, 0]])))
             for _ in tf.range(num_steps):
                 strategy.run(step, (next(iterator),))
@@ -322,12 +325,16 @@ class Trainee(keras.Model):
         return run
 
 
-def _loss_and_hits(logits: Any, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Summed cross entropy and number of right answers, weighted: float32 `(2,)`."""
+def _batch_sums(logits: Any, batch: Batch) -> tf.Tensor:
+    """Weighted sums over the rows, `_SUMS`: cross entropy, right answers, rows, tokens; float32."""
+    features, labels, weights = batch
     logits = tf.cast(logits, tf.float32)
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     hits = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels), tf.float32)
-    return tf.stack([tf.reduce_sum(entropy * weights), tf.reduce_sum(hits * weights)])
+    tokens = tf.cast(tf.reduce_sum(features[PADDING_MASK], axis=1), tf.float32)
+    return tf.stack(
+        [tf.reduce_sum(x * weights) for x in (entropy, hits, tf.ones_like(hits), tokens)]
+    )
 
 
 @tf.function

@@ -16,7 +16,8 @@ from tests.components.train import toy
 from tpuline.components.contracts import ShardSet, TrainedModel
 from tpuline.components.modeling import BagSpec, BertSpec, build
 from tpuline.components.stage import Context
-from tpuline.components.train import stage
+from tpuline.components.train import dataset, loop, plan, speed, stage
+from tpuline.components.train.trainee import Totals, Trainee
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -143,17 +144,15 @@ def test_throughput_counts_real_rows_and_tokens(done: Done) -> None:
 
 
 def test_speed_leaves_out_the_first_window_of_each_width() -> None:
-    from tpuline.components.train import speed, trainee
-
     @dataclass
     class Stub:
-        window: trainee.Totals
+        window: Totals
         window_seconds: float
 
-    stub: Any = Stub(trainee.Totals(), 0.0)
+    stub: Any = Stub(Totals(), 0.0)
     meter = speed.Speedometer(stub, 2)
     for seconds, steps in ((10.0, [2, 0]), (2.0, [2, 0]), (8.0, [1, 1]), (3.0, [0, 2])):
-        stub.window = trainee.Totals(rows=10.0, tokens=100.0, steps_by_width=steps)
+        stub.window = Totals(rows=10.0, tokens=100.0, steps_by_width=steps)
         stub.window_seconds = seconds
         meter.on_train_batch_end(0)
     assert meter.examples_per_s == 2 * 10.0 / 5.0
@@ -235,14 +234,40 @@ def test_profile_shows_steady_steps(tmp_path: Path) -> None:
     assert trace.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("fields", [{}, {"accumulate_steps": 4}, {"xla": True}], ids=str)
+@pytest.mark.parametrize("bucket", [0, 1])
+def test_step_of_a_bucket_is_that_of_its_batch_alone(bucket: int, fields: dict[str, Any]) -> None:
+    if "xla" in fields and not xla_for_cpus():
+        pytest.skip("this build of TensorFlow has no XLA for CPUs: tensorflow-tpu is installed")
+    lengths, rows = (4, 8), (16, 8)
+    ids = tf.random.stateless_uniform([rows[bucket], lengths[bucket]], [1, 2], 0, 40, tf.int32)
+    weights = tf.sequence_mask(5, rows[bucket], dtype=tf.float32)
+    batch = ({"token_ids": ids, "padding_mask": tf.ones_like(ids)}, ids[:, 0] % 2, weights)
+    (padded,) = dataset.in_one_shape(
+        tf.data.Dataset.from_tensors(batch), lengths=lengths, rows=rows
+    )
+    step = trainee(lengths, rows, **fields)
+    found = tf.function(lambda: step._in_its_shape(step._compute, padded))()
+    wanted = tf.function(lambda: step._compute(batch))()
+    for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert found[1][2:].numpy().tolist() == [5, 5 * lengths[bucket]]  # rows and tokens
+
+
 def gradient(*, num_rows: int = 8, **fields: Any) -> float:
     """Norm of the bias' gradient for a batch of 8 equal rows, the first `num_rows` of weight 1."""
-    from tpuline.components.train import loop, plan
+    features = {"token_ids": tf.ones([8, 4], tf.int32), "padding_mask": tf.ones([8, 4], tf.int32)}
+    weights = tf.sequence_mask(num_rows, 8, dtype=tf.float32)
+    step = trainee((4,), (8,), **fields)
+    gradients, _ = tf.function(step._compute)((features, tf.zeros([8], tf.int32), weights))
+    return float(tf.norm(gradients[-1]))
 
-    config = stage.Config(model=SMALL, global_batch_size=8, **fields)
+
+def trainee(lengths: tuple[int, ...], rows: tuple[int, ...], **fields: Any) -> Trainee:
+    """SMALL, always of the same weights, ready for batches of these shapes."""
     planned = plan.Plan(
-        lengths=(4,),
-        rows=(8,),
+        lengths=lengths,
+        rows=rows,
         train_steps=1,
         validation_steps=1,
         total_steps=1,
@@ -252,12 +277,8 @@ def gradient(*, num_rows: int = 8, **fields: Any) -> float:
         padding_share_of_one_width=0.0,
     )
     tf.keras.utils.set_random_seed(1)
-    model = build(SMALL, vocabulary_size=40, sequence_length=4, num_labels=2, has_text_pair=False)
-    trainee = loop.compiled(model, config, planned)
-    features = {"token_ids": tf.ones([8, 4], tf.int32), "padding_mask": tf.ones([8, 4], tf.int32)}
-    weights = tf.sequence_mask(num_rows, 8, dtype=tf.float32)
-    gradients, _ = tf.function(trainee._compute)((features, tf.zeros([8], tf.int32), weights))
-    return float(tf.norm(gradients[-1]))
+    model = build(SMALL, vocabulary_size=40, sequence_length=8, num_labels=2, has_text_pair=False)
+    return loop.compiled(model, stage.Config(model=SMALL, **fields), planned)
 
 
 def test_constant_tokens_give_short_rows_larger_batches(tmp_path: Path) -> None:
