@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 
 def pooled_output(
-    spec: BertSpec, features: Any, *, vocabulary_size: int, sequence_length: int
+    spec: BertSpec,
+    features: Any,
+    *,
+    vocabulary_size: int,
+    sequence_length: int,
+    architecture: BertSpec | None = None,
 ) -> Any:
     """Features of `(B, L)` -> `(B, D)`; the layer of all that is before is called `backbone`.
+
+    See `modeling.build`.
 
     Raises:
         ValueError: a preset that cannot be loaded, is too short or has another vocabulary.
@@ -27,15 +34,16 @@ def pooled_output(
     import keras
     import keras_hub
 
-    if spec.preset is None:
+    if spec.preset is None or architecture is not None:
+        sizes = architecture or spec
         backbone = keras_hub.models.BertBackbone(
             vocabulary_size=vocabulary_size,
-            num_layers=spec.num_layers,
-            num_heads=spec.num_heads,
-            hidden_dim=spec.hidden_dim,
-            intermediate_dim=spec.intermediate_dim,
-            dropout=spec.dropout,
-            max_sequence_length=spec.max_positions or sequence_length,
+            num_layers=sizes.num_layers,
+            num_heads=sizes.num_heads,
+            hidden_dim=sizes.hidden_dim,
+            intermediate_dim=sizes.intermediate_dim,
+            dropout=_dropout(spec),
+            max_sequence_length=sizes.max_positions or sequence_length,
             name="backbone",
         )
     else:
@@ -83,11 +91,9 @@ def _pretrained(spec: BertSpec, vocabulary_size: int, sequence_length: int) -> A
 
     assert spec.preset is not None
     check_preset(spec.preset)
-    # What is frozen gives the same features in training as in serving.
-    dropout = 0.0 if spec.freeze_backbone else spec.dropout
     try:
         backbone = keras_hub.models.BertBackbone.from_preset(
-            os.path.expanduser(spec.preset), dropout=dropout, name="backbone"
+            os.path.expanduser(spec.preset), dropout=_dropout(spec), name="backbone"
         )
     except (ValueError, OSError, ImportError, KeyError) as error:
         raise ValueError(
@@ -97,6 +103,11 @@ def _pretrained(spec: BertSpec, vocabulary_size: int, sequence_length: int) -> A
         ) from error
     _check_fits(spec.preset, backbone, vocabulary_size, sequence_length)
     return backbone
+
+
+def _dropout(spec: BertSpec) -> float:
+    # What is frozen gives the same features in training as in serving.
+    return 0.0 if spec.freeze_backbone else spec.dropout
 
 
 def _apply_levers(spec: BertSpec, backbone: Any) -> None:

@@ -117,13 +117,15 @@ def build(
     num_labels: int,
     has_text_pair: bool,
     tokenizer_fingerprint: str | None = None,
+    architecture: BertSpec | None = None,
 ) -> keras.Model:
     """A functional classifier, int32 features `(B, L)` -> float32 logits `(B, C)`.
 
     It takes any L up to `sequence_length`. Padding does not change the logits of a row beyond
     rounding. Call it inside the scope of the lane: the variables are created there. A preset is
     read from disk or fetched, weights included. `tokenizer_fingerprint` is that of the data: with
-    it, a preset of another tokenizer is refused.
+    it, a preset of another tokenizer is refused. `architecture` has the sizes of the preset, which
+    is then not read: its weights are random.
 
     Raises:
         ValueError: a preset that cannot be loaded, is too short or has another vocabulary.
@@ -147,6 +149,7 @@ def build(
                 features,
                 vocabulary_size=vocabulary_size,
                 sequence_length=sequence_length,
+                architecture=architecture,
             )
         case GruSpec():
             pooled = _gru(spec, features, vocabulary_size)

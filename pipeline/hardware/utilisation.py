@@ -25,13 +25,14 @@ class Utilisation:
 
 
 def utilisation(model: TrainedModel, preflights: Sequence[Mapping[str, Any]]) -> Utilisation | None:
-    """None without a chip that is known, or a preflight of this chip and these batches."""
+    """None without a chip that is known, or a preflight of this chip, model and these batches."""
     if not model.accelerator or not model.timed_seconds:
         return None
     shapes = dict(zip(model.batch_widths, model.batch_rows, strict=True))
+    trained = (model.accelerator, model.num_parameters, model.precision, shapes)
     for facts in preflights:
         compiled = {width["width"]: width["global_batch_size"] for width in facts["widths"]}
-        if facts["chip"] != model.accelerator or compiled != shapes:
+        if (facts["chip"], facts["num_parameters"], facts["precision"], compiled) != trained:
             continue
         by_width = model_flops(facts)
         timed = zip(model.batch_widths, model.timed_steps, strict=True)

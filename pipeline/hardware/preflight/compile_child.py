@@ -6,10 +6,12 @@ Runs in an environment of its own that has jax and libtpu and nothing of this pr
 file that imports nothing of it. All private names of jax that preflight needs stand here; they are
 those of jax 0.10.2. No TPU is needed, and none that is here is touched.
 
-Request: `program_file` (a StableHLO module as bytecode or text), `topology` ("v5e:2x4"),
-`chip_config`, `result_file`, `text_file`. Result: `compiled`, `refusal` (the compiler's words, or
-null), `compile_s`, sizes in bytes, costs of a step, `loops`. What was compiled comes into
-`text_file`, as HLO; the file is empty where that cannot be read.
+Request: `program_file` (a StableHLO module as bytecode or text), `model_file` (one whose matrix
+products are counted), `topology` ("v5e:2x4"), `chip_config`, `result_file`, `text_file`.
+
+Result: `compiled`, `refusal` (the compiler's words, or null), `compile_s`, sizes in bytes, costs of
+a step, `loops`. What was compiled comes into `text_file`, as HLO; the file is empty where that
+cannot be read.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Of what the result says: another one makes the results in the cache useless."""
 
 _WORLD = {
@@ -42,13 +44,18 @@ def main() -> None:
     request = json.load(sys.stdin)
     os.environ.update(_WORLD)
     result, text = compile_program(
-        Path(request["program_file"]).read_bytes(), request["topology"], request["chip_config"]
+        Path(request["program_file"]).read_bytes(),
+        Path(request["model_file"]).read_bytes(),
+        request["topology"],
+        request["chip_config"],
     )
     Path(request["text_file"]).write_text(text, encoding="utf-8")
     Path(request["result_file"]).write_text(json.dumps(result), encoding="utf-8")
 
 
-def compile_program(program: bytes, topology: str, chip_config: str) -> tuple[dict[str, Any], str]:
+def compile_program(
+    program: bytes, model: bytes, topology: str, chip_config: str
+) -> tuple[dict[str, Any], str]:
     """What the compiler says of a program for one replica of a slice, and what it made of it."""
     from jax._src.interpreters import mlir  # type: ignore[import-not-found]
     from jax._src.lib import xla_client  # type: ignore[import-not-found]
@@ -63,7 +70,8 @@ def compile_program(program: bytes, topology: str, chip_config: str) -> tuple[di
         module = ir.Module.parse(program)
         _replace_copies(module, ir)
         _replace_random_bits(module, ir)
-        facts: dict[str, Any] = {"loops": loop_costs(module)}
+        own = loop_costs(ir.Module.parse(model))["product_flops"]
+        facts: dict[str, Any] = {"loops": loop_costs(module) | {"product_flops": own}}
         started = time.perf_counter()
         try:
             executable = device.client.compile(

@@ -36,7 +36,7 @@ class Compiled:
     alias_bytes: int | None  # of the outputs, that take the place of arguments
     code_bytes: int | None  # in HBM as well, beside what may be used
     flops: float | None  # every turn of a loop counted
-    product_flops: float  # of the matrix products in the program as written: the model's own
+    product_flops: float  # of the matrix products that the model needs, each counted once
     bytes_accessed: float | None  # in any memory, as the compiler counts; a loop's body once
     hbm_traffic_bytes: float | None  # read and written; None with loops or unreadable programs
     loop_turns: tuple[int, ...]
@@ -62,27 +62,36 @@ class Compiler:
     versions: Mapping[str, str]
     cache: Path
 
-    def compile(self, program: bytes, target: Slice, *, task: str, log: Log) -> Compiled:
+    def compile(
+        self, program: bytes, target: Slice, *, model: bytes | None = None, task: str, log: Log
+    ) -> Compiled:
         """Takes minutes unless the same program was compiled for the same chip before.
+
+        `model` is the program whose matrix products are those of the model; None: `program`.
 
         Raises:
             RuntimeError: the compiler failed otherwise than by refusing the program.
         """
-        path = self.cache / f"{cache_key(program, target, self.versions)}.json"
+        path = self.cache / f"{cache_key(program, target, self.versions, model)}.json"
         with suppress(OSError, ValueError, KeyError):
             return understood(json.loads(path.read_text(encoding="utf-8")), from_cache=True)
-        facts = self._run(program, target, task, log)
+        facts = self._run(program, model, target, task, log)
         compiled = understood(facts, from_cache=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(str(path), json.dumps(facts).encode())
         return compiled
 
-    def _run(self, program: bytes, target: Slice, task: str, log: Log) -> dict[str, Any]:
+    def _run(
+        self, program: bytes, model: bytes | None, target: Slice, task: str, log: Log
+    ) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="tpuline-preflight-") as folder:
-            source, result, text = (Path(folder) / name for name in ("program", "result", "hlo"))
+            names = ("program", "model", "result", "hlo")
+            source, model_file, result, text = (Path(folder) / name for name in names)
             source.write_bytes(program)
+            model_file.write_bytes(model or program)
             request = {
                 "program_file": str(source),
+                "model_file": str(model_file),
                 "topology": target.topology,
                 "chip_config": target.chip.chip_config,
                 "result_file": str(result),
@@ -117,10 +126,13 @@ def compiler(log: Log) -> Compiler:
     )
 
 
-def cache_key(program: bytes, target: Slice, versions: Mapping[str, str]) -> str:
-    """sha256 of all that decides what the compiler says."""
+def cache_key(
+    program: bytes, target: Slice, versions: Mapping[str, str], model: bytes | None = None
+) -> str:
+    """sha256 of all that decides what the compiler says, and what is counted."""
     parts = {
         "program": hashlib.sha256(program).hexdigest(),
+        "model": hashlib.sha256(model or program).hexdigest(),
         "topology": target.topology,
         "chip_config": target.chip.chip_config,
         "versions": dict(versions),

@@ -26,6 +26,7 @@ PINS = {"jax": "0.10.2", "jaxlib": "0.10.2", "libtpu": "0.0.52"}
 """What `compile_child` was written for, and whose chips are in `hardware.chips`."""
 VARIABLE = "TPULINE_PREFLIGHT_PYTHON"
 _READY = "tpuline-ready"
+_XLA = ("XLA_", "TF_XLA_")  # beginnings of variables that would change what is lowered
 _VERSIONS = (
     "import json; from importlib.metadata import version; "
     f"print(json.dumps({{name: version(name) for name in {list(PINS)}}}))"
@@ -69,27 +70,30 @@ def lowering_environ(environ: Mapping[str, str], log: Log) -> dict[str, str]:
     Raises:
         RuntimeError: the build for TPUs is installed, and that for CPUs cannot be had.
     """
+    kept = {name: value for name, value in environ.items() if not name.startswith(_XLA)}
     try:
         version = metadata.version("tensorflow-tpu")
     except metadata.PackageNotFoundError:
-        return dict(environ)
+        return kept
     package = f"tensorflow-cpu=={version}"
     folder = files.cache_folder() / f"tensorflow-cpu-{version}-py{sys.version_info[1]}"
 
     def make() -> None:
         install = [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check"]
         options = ["--quiet", "--no-deps", "--upgrade", "--target", str(folder)]
-        run_child([*install, *options, package], task=f"installing {package}", log=log)
+        own = {**environ, "PIP_USER": "0"}  # which --target does not go with
+        run_child([*install, *options, package], task=f"installing {package}", log=log, environ=own)
 
     _make_once(
         folder,
         make,
         announce=f"making {folder} with {package}, which lowers the step: 1 GB, once",
         what=f"a folder with {package}",
+        remedy=f", or have pip install {package} into {folder} and put a file {_READY} there",
         log=log,
     )
     path = os.pathsep.join(filter(None, [str(folder), environ.get("PYTHONPATH", "")]))
-    return {**environ, "PYTHONPATH": path}
+    return {**kept, "PYTHONPATH": path}
 
 
 def _folder_name() -> str:

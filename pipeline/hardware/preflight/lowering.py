@@ -24,6 +24,7 @@ from ....components.example_spec import model_inputs
 from .presets import architecture
 
 if TYPE_CHECKING:
+    from ....components.modeling import ModelSpec
     from ...config import RunConfig
 
 RESULT_FILE = "lowered.json"
@@ -51,6 +52,7 @@ class Program:
     steps_per_epoch: int
     file: str
     refusal: str | None
+    model_file: str  # the same without what is computed twice; empty: nothing is
     inputs: tuple[tuple[str, tuple[int, ...]], ...] = ()  # by parameter: name and shape
 
 
@@ -88,7 +90,10 @@ def read(folder: Path) -> Lowered:
 
 
 def lower(request: Request) -> Lowered:
-    """Builds the model on the CPU, as it is built on a chip, and lowers its step for each width."""
+    """Builds the model on the CPU, as it is built on a chip, and lowers its step for each width.
+
+    A model that computes blocks twice is also lowered without, for the FLOPs that are its own.
+    """
     import keras
 
     from ....components.modeling import build
@@ -96,10 +101,7 @@ def lower(request: Request) -> Lowered:
     from ..strategy import ConfiguredLane
 
     train, shards = request.config.sections["train"], request.shards
-    train = replace(train, model=architecture(train.model))
     plan = loop.make_plan(train, shards, num_replicas=request.num_replicas, strategy="tpu")
-    keras.backend.clear_session()  # names count from 1, so that equal steps are equal programs
-    keras.utils.set_random_seed(request.config.seed)
     lane = ConfiguredLane(
         strategy_name="tpu",
         num_replicas=1,
@@ -107,23 +109,34 @@ def lower(request: Request) -> Lowered:
         description=f"1 x TPU replica, {request.precision}",
         distribution=None,
     )
-    with lane.scope():
-        classifier = build(
-            train.model,
-            vocabulary_size=shards.vocabulary_size,
-            sequence_length=shards.sequence_length,
-            num_labels=len(shards.label_names),
-            has_text_pair=shards.has_text_pair,
-        )
-        trainee = loop.compiled(classifier, train, plan)
-        programs = tuple(
-            _program(trainee, request, rows=rows, width=width, steps=steps)
-            for rows, width, steps in _shapes(train, shards, plan)
-            if width == plan.lengths[-1] or not request.widest_only
-        )
+
+    def programs_of(model: ModelSpec, name: str) -> tuple[Any, tuple[Program, ...]]:
+        keras.backend.clear_session()  # names count from 1, so that equal steps are equal programs
+        keras.utils.set_random_seed(request.config.seed)
+        with lane.scope():
+            classifier = build(
+                model,
+                vocabulary_size=shards.vocabulary_size,
+                sequence_length=shards.sequence_length,
+                num_labels=len(shards.label_names),
+                has_text_pair=shards.has_text_pair,
+                architecture=architecture(model),
+            )
+            trainee = loop.compiled(classifier, train, plan)
+            return trainee, tuple(
+                _program(trainee, request, name, rows=rows, width=width, steps=steps)
+                for rows, width, steps in _shapes(train, shards, plan)
+                if width == plan.lengths[-1] or not request.widest_only
+            )
+
+    trainee, programs = programs_of(train.model, "step")
+    if getattr(train.model, "remat", False):
+        _, plain = programs_of(replace(train.model, remat=False), "model")
+        pairs = zip(programs, plain, strict=True)
+        programs = tuple(replace(ours, model_file=theirs.file) for ours, theirs in pairs)
     return Lowered(
         programs=programs,
-        num_parameters=classifier.count_params(),
+        num_parameters=trainee.count_params(),
         gradient_bytes=sum(_num_bytes(weight) for weight in trainee.trainable_variables),
     )
 
@@ -137,7 +150,9 @@ def _shapes(train: Any, shards: ShardSet, plan: Any) -> list[tuple[int, int, int
     return list(zip(plan.rows, plan.lengths, steps, strict=True))
 
 
-def _program(trainee: Any, request: Request, *, rows: int, width: int, steps: int) -> Program:
+def _program(
+    trainee: Any, request: Request, name: str, *, rows: int, width: int, steps: int
+) -> Program:
     import tensorflow as tf
 
     per_replica = rows // request.num_replicas
@@ -151,7 +166,7 @@ def _program(trainee: Any, request: Request, *, rows: int, width: int, steps: in
     def step(features: Any, labels: Any, weights: Any) -> Any:
         return trainee.train_step((features, labels, weights))
 
-    file, refusal = f"{per_replica}x{width}.stablehlo", None
+    file, refusal = f"{name}-{per_replica}x{width}.stablehlo", None
     inputs: tuple[tuple[str, tuple[int, ...]], ...] = ()
     try:
         # Lowered for the CPU: "TPU" refuses weights that lie on the host.
@@ -167,6 +182,7 @@ def _program(trainee: Any, request: Request, *, rows: int, width: int, steps: in
         steps_per_epoch=steps,
         file=file,
         refusal=refusal,
+        model_file="",
         inputs=inputs,
     )
 

@@ -70,16 +70,14 @@ PRESETS = {
 }
 
 
-def architecture(spec: ModelSpec) -> ModelSpec:
-    """The spec with the sizes of its preset instead of its name; others as they are."""
+def architecture(spec: ModelSpec) -> BertSpec | None:
+    """The sizes of the spec's preset; None where it has none, or one that is not known by name."""
     if not isinstance(spec, BertSpec) or spec.preset is None:
-        return spec
+        return None
     sizes = PRESETS.get(spec.preset)
     if sizes is None:
-        return spec
-    return replace(
-        spec,
-        preset=None,
+        return None
+    return BertSpec(
         num_layers=sizes.num_layers,
         num_heads=sizes.num_heads,
         hidden_dim=sizes.hidden_dim,

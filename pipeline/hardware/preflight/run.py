@@ -157,9 +157,11 @@ class _Work:
         if program.refusal is not None:
             return _not_lowered(program.refusal)
         shape = f"{program.per_replica_batch_size} x {program.width}"
+        own = (Path(folder) / program.model_file).read_bytes() if program.model_file else None
         compiled = self.compiler.compile(
             (Path(folder) / program.file).read_bytes(),
             self.target,
+            model=own,
             task=f"compiling {shape} for {self.target.chip.name}",
             log=self.log,
         )

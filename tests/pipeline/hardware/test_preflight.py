@@ -191,12 +191,11 @@ def test_presets_have_as_many_parameters_as_keras_hub_says() -> None:
 
 
 def test_preset_is_lowered_by_its_sizes_alone() -> None:
-    spec = presets.architecture(BertSpec(preset="bert_tiny_en_uncased", dropout=0.3))
+    spec = presets.architecture(BertSpec(preset="bert_tiny_en_uncased", lora_rank=4))
     assert spec == BertSpec(
-        num_layers=2, num_heads=2, hidden_dim=128, intermediate_dim=512, max_positions=512,
-        dropout=0.3,
-    )  # fmt: skip
-    assert presets.architecture(BagSpec()) == BagSpec()
+        num_layers=2, num_heads=2, hidden_dim=128, intermediate_dim=512, max_positions=512
+    )
+    assert presets.architecture(BertSpec()) is None and presets.architecture(BagSpec()) is None
 
 
 def test_sizes_come_from_the_config_before_there_is_data() -> None:
@@ -243,20 +242,17 @@ def test_named_python_without_the_compiler_is_refused(tmp_path: Path) -> None:
 def test_where_the_build_for_tpus_is_that_for_cpus_lowers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = {"PYTHONPATH": "/mine"}
+    offline = {"PYTHONPATH": "/mine", "PIP_NO_INDEX": "1", "XLA_FLAGS": "--x"}
     versions = {"tensorflow-tpu": "2.20.0"}
     monkeypatch.setattr(environment.metadata, "version", versions.__getitem__)
     monkeypatch.setenv("TPULINE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RuntimeError, match=r"(?s)==2\.20\.0 must be made in .*index"):
-        environment.lowering_environ(there, RunLog(quiet=True))
+        environment.lowering_environ(offline, RunLog(quiet=True))
     machines.wheel(tmp_path, "tensorflow-cpu", "2.20.0", {"tensorflow/__init__.py": "of = 'CPUs'"})
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    for _ in range(2):
-        told = environment.lowering_environ(there, RunLog(quiet=True))
-        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)  # the second time it is there
+    for source in ({"PIP_FIND_LINKS": str(tmp_path)}, {}):  # the second time it is there
+        told = environment.lowering_environ(offline | source, RunLog(quiet=True))
         folder, mine = told["PYTHONPATH"].split(os.pathsep)
-        assert mine == "/mine"
+        assert mine == "/mine" and "XLA_FLAGS" not in told
         assert (Path(folder) / "tensorflow/__init__.py").read_text() == "of = 'CPUs'"
 
 

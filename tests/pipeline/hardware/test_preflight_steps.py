@@ -34,9 +34,11 @@ train:
 """
 
 
-def lowered(tmp_path: Path, **train: Any) -> lowering.Lowered:
+def lowered(tmp_path: Path, *, preset: str | None = None, **train: Any) -> lowering.Lowered:
     """The step of a small config on 8 replicas, lowered in this process."""
-    wanted = config(train=train)
+    vocabulary = {"vocabulary": {"preset": preset}} if preset else {}
+    wanted = config(preprocess=vocabulary, train=train)
+    tmp_path.mkdir(exist_ok=True)
     return lowering.lower(
         lowering.Request(
             config=wanted,
@@ -77,6 +79,33 @@ def test_dropout_bits_and_optimizer_of_a_bert_are_in_the_program(tmp_path: Path)
     names = [name for name, _ in program.inputs]
     assert any("seed" in name for name in names)
     assert any("momentum" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("lever", "trained"),
+    [
+        ({"lora_rank": 2}, 2 * 2 * (128 * 2 * 2 + 2 * 64) + 128 * LABELS + LABELS),
+        ({"freeze_backbone": True}, 128 * LABELS + LABELS),
+    ],
+    ids=["lora", "frozen"],
+)
+def test_preset_with_a_lever_is_lowered_by_its_sizes_alone(
+    lever: dict[str, Any], trained: int, tmp_path: Path
+) -> None:
+    name = "bert_tiny_en_uncased"
+    found = lowered(tmp_path, preset=name, model={"type": "bert", "preset": name} | lever)
+    assert found.programs[0].refusal is None
+    assert found.gradient_bytes == 4 * trained
+
+
+def test_blocks_computed_twice_are_lowered_once_more_without(tmp_path: Path) -> None:
+    (program,) = lowered(tmp_path, model=TINY_BERT | {"remat": True}).programs
+    (plain,) = lowered(tmp_path / "plain", model=TINY_BERT).programs
+    assert plain.model_file == ""
+    own, twice = (tmp_path / name for name in (program.model_file, program.file))
+    once = (tmp_path / "plain" / plain.file).stat().st_size
+    assert own.stat().st_size == pytest.approx(once, rel=0.001)  # but for the names of functions
+    assert twice.stat().st_size > 1.05 * once
 
 
 def test_equal_steps_are_lowered_to_equal_programs_by_the_child(tmp_path: Path) -> None:
@@ -241,3 +270,29 @@ def test_loops_of_a_recurrent_network_are_counted_turn_by_turn(
     of_the_loops = 2 * 3 * WIDTH * 2 * (2 * 8 * 64 * 192)
     assert found.product_flops == pytest.approx(of_the_loops, rel=0.05)
     assert found.flops is not None and found.flops > 0.9 * of_the_loops
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_blocks_computed_twice_are_counted_once(
+    compiler: compiling.Compiler, tmp_path: Path
+) -> None:
+    from tpuline.pipeline.hardware.chips import parse
+
+    found = []
+    for remat in (False, True):
+        folder = tmp_path / str(remat)
+        (program,) = lowered(folder, model=TINY_BERT | {"remat": remat}).programs
+        model = (folder / program.model_file).read_bytes() if program.model_file else None
+        found.append(
+            compiler.compile(
+                (folder / program.file).read_bytes(),
+                parse("v5e-8"),
+                model=model,
+                task="compiling",
+                log=RunLog(quiet=True),
+            )
+        )
+    plain, twice = found
+    assert twice.product_flops == plain.product_flops

@@ -17,6 +17,8 @@ WIDTHS = {32: (128, 2e12), 64: (64, 3e12)}  # width: rows of a global batch, FLO
 def preflight(chip: str = "v5e-8") -> dict[str, Any]:
     return {
         "chip": chip,
+        "num_parameters": 1000,
+        "precision": "mixed_bfloat16",
         "num_replicas": 8,
         "widths": [
             {"width": width, "global_batch_size": rows, "compiled": {"product_flops": flops}}
@@ -29,6 +31,7 @@ def trained(**changes: Any) -> Any:
     model = run_facts.finished().model
     assert model is not None
     timed = {"accelerator": "v5e-8", "timed_steps": (30, 10), "timed_seconds": 2.0}
+    timed |= {"num_parameters": 1000, "precision": "mixed_bfloat16"}
     shapes = {"batch_widths": (32, 64), "batch_rows": (128, 64)}
     return replace(model, **timed | shapes | changes)
 
@@ -48,9 +51,11 @@ def test_share_is_flops_of_all_replicas_over_time_and_peak() -> None:
         {"accelerator": "v6e-8"},
         {"timed_seconds": 0.0},
         {"batch_rows": (64, 64)},
+        {"num_parameters": 999},
+        {"precision": "float32"},
     ],
 )
-def test_nothing_is_said_without_a_preflight_of_this_chip_and_these_batches(
+def test_nothing_is_said_without_a_preflight_of_this_chip_model_and_batches(
     changes: dict[str, Any],
 ) -> None:
     assert utilisation(trained(**changes), [preflight()]) is None
