@@ -94,7 +94,7 @@ def test_tpu_quickstart_on_its_own_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     notebook = read(checkout, "01_tpu_quickstart")
     folder = defined(notebook, "project_folder", TPULINE="", LOCK="requirements-tpu.lock")
-    with pytest.raises(ValueError, match=r"TPULINE: must be .* `git clone` .* received ''; set it"):
+    with pytest.raises(ValueError, match=r"received ''\..* Kaggle: .* `git clone`"):
         folder()
 
 
@@ -113,9 +113,9 @@ def test_tpu_quickstart_on_its_own_clones_an_address_once(
     notebook = read(checkout, "01_tpu_quickstart")
     settings = {"TPULINE": published.as_uri(), "LOCK": "requirements-tpu.lock"}
     folder = defined(notebook, "project_folder", **settings)
-    assert folder() == alone / "tpuline-checkout"
-    assert folder() == alone / "tpuline-checkout"
-    assert (alone / "tpuline-checkout" / "requirements-tpu.lock").exists()
+    assert folder() == alone / "published-checkout"
+    assert folder() == alone / "published-checkout"
+    assert (alone / "published-checkout" / "requirements-tpu.lock").exists()
 
 
 @pytest.mark.parametrize(

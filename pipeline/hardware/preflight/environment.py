@@ -114,6 +114,8 @@ def _made(folder: Path, log: Log) -> Path:
         wanted = [f"{name}=={version}" for name, version in PINS.items()]
         run_child([*install, "--quiet", *wanted], task="installing the TPU compiler", log=log)
 
+    if not python.exists():  # nor where the Python that it was made from is gone
+        (folder / _READY).unlink(missing_ok=True)
     _make_once(
         folder,
         make,
