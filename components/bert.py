@@ -57,7 +57,11 @@ def pooled_output(
         PADDING_MASK: features[PADDING_MASK],
         SEGMENT_IDS: segment_ids,
     }
-    pooled = backbone(inputs)["pooled_output"]
+    outputs = backbone(inputs)
+    if spec.pooling == "mean":
+        pooled = _mean(outputs["sequence_output"], features[PADDING_MASK])
+    else:
+        pooled = outputs["pooled_output"]
     return keras.ops.stop_gradient(pooled) if spec.freeze_backbone else pooled
 
 
@@ -110,12 +114,26 @@ def _dropout(spec: BertSpec) -> float:
     return 0.0 if spec.freeze_backbone else spec.dropout
 
 
+def _mean(states: Any, padding_mask: Any) -> Any:
+    """`(B, L, D)` and the mask `(B, L)` -> `(B, D)`, summed in float32."""
+    import keras
+
+    ops = keras.ops
+    mask = ops.cast(padding_mask, "float32")[:, :, None]
+    summed = ops.sum(ops.cast(states, "float32") * mask, axis=1)
+    mean = summed / ops.maximum(ops.sum(mask, axis=1), 1.0)
+    return ops.cast(mean, states.dtype)
+
+
 def _apply_levers(spec: BertSpec, backbone: Any) -> None:
     if spec.freeze_backbone:
         backbone.trainable = False
     if spec.lora_rank is not None:
         add_adapters(backbone, spec.lora_rank)
-    of_first_token(backbone.transformer_layers[-1])
+    if spec.pooling == "first":
+        of_first_token(backbone.transformer_layers[-1])
+    else:
+        backbone.pooled_dense.trainable = False  # nothing sees it
     if spec.remat:
         for block in backbone.transformer_layers:
             rematerialize(block)

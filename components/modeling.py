@@ -26,6 +26,9 @@ class BertSpec:
     hidden_dim: int = 128
     intermediate_dim: int = 512
     dropout: float = 0.1
+    # What the head sees: the first token through BERT's own pooler, or the mean of all tokens, for
+    # which encoders of sentences are trained.
+    pooling: Literal["first", "mean"] = "first"
     max_positions: int | None = None  # rows of the position table; null: the sequence length
     remat: bool = False  # compute blocks again for their gradients: less memory, a third more work
     lora_rank: int | None = None  # train the head and adapters beside queries and values; e.g. 8
@@ -172,7 +175,7 @@ def without_preset(spec: ModelSpec, classifier: keras.Model) -> ModelSpec:
     from .bert import sizes
 
     backbone: Any = classifier.get_layer("backbone")
-    return BertSpec(**sizes(backbone), dropout=spec.dropout)
+    return BertSpec(**sizes(backbone), pooling=spec.pooling, dropout=spec.dropout)
 
 
 def _embedding(features: Any, vocabulary_size: int, dim: int) -> Any:

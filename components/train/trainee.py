@@ -186,7 +186,9 @@ class Trainee(keras.Model):
                 sums = _batch_sums(self(part[0], training=True), part)
                 loss = self.optimizer.scale_loss(sums[0] / num_rows)
             gradients = tape.gradient(
-                loss, self.trainable_weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                loss,
+                [weight.value for weight in self.trainable_weights],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
             return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
 

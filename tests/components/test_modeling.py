@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,18 @@ from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
 BERT = BertSpec(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
+MEAN = replace(BERT, pooling="mean")
 SPECS = [
     BERT,
+    MEAN,
     GruSpec(embedding_dim=4, units=4),
     GruSpec(embedding_dim=4, units=4, bidirectional=False),
     BagSpec(embedding_dim=4, hidden_dim=4),
 ]
 FROZEN = {"preset": "p", "freeze_backbone": True}
-every_spec = pytest.mark.parametrize("spec", SPECS, ids=["bert", "gru", "gru-one-way", "bag"])
+every_spec = pytest.mark.parametrize(
+    "spec", SPECS, ids=["bert", "bert-mean", "gru", "gru-one-way", "bag"]
+)
 
 
 def made(spec: ModelSpec, *, has_text_pair: bool = False, **changes: Any) -> keras.Model:
@@ -52,6 +57,20 @@ def test_padding_does_not_change_the_logits(spec: ModelSpec) -> None:
     assert narrow.shape == (2, 3)
     assert np.asarray(model(features(12))) == pytest.approx(narrow, abs=1e-6)
     assert np.asarray(model(features(12, padding_id=7))) == pytest.approx(narrow, abs=1e-6)
+
+
+def test_mean_is_that_of_the_tokens_without_padding() -> None:
+    model, inputs = made(MEAN), features(12)
+    backbone: Any = model.get_layer("backbone")
+    states = np.asarray(
+        backbone(inputs | {"segment_ids": 0 * inputs["token_ids"]})["sequence_output"]
+    )
+    wanted = [
+        row[mask == 1].mean(axis=0)
+        for row, mask in zip(states, inputs["padding_mask"], strict=True)
+    ]
+    head: Any = model.get_layer("logits")
+    assert np.asarray(model(inputs)) == pytest.approx(np.asarray(head(np.array(wanted))), abs=1e-6)
 
 
 @every_spec

@@ -63,9 +63,11 @@ def test_tensors_of_hugging_face_are_where_they_belong(hugging_face: str) -> Non
     assert np.array_equal(mine.reshape(mine.shape[0], -1), query.T)
 
 
-def test_model_of_a_preset_is_rebuilt_without_it(preset: str, tmp_path: Path) -> None:
-    model = made(BertSpec(preset=preset), sequence_length=12)
-    spec = without_preset(BertSpec(preset=preset), model)
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_model_of_a_preset_is_rebuilt_without_it(pooling: Any, preset: str, tmp_path: Path) -> None:
+    trained = BertSpec(preset=preset, pooling=pooling)
+    model = made(trained, sequence_length=12)
+    spec = without_preset(trained, model)
     assert isinstance(spec, BertSpec) and spec.preset is None
     model.save_weights(tmp_path / "m.weights.h5")
     again = made(spec, sequence_length=12)
