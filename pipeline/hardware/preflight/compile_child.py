@@ -6,12 +6,12 @@ Runs in an environment of its own that has jax and libtpu and nothing of this pr
 file that imports nothing of it. All private names of jax that preflight needs stand here; they are
 those of jax 0.10.2. No TPU is needed, and none that is here is touched.
 
-Request: `program_file` (a StableHLO module as bytecode or text), `model_file` (one whose matrix
-products are counted), `topology` ("v5e:2x4"), `chip_config`, `result_file`, `text_file`.
+Request: `program_file` (a StableHLO module as bytecode or text), `counted_files` (others, only to
+count their matrix products), `topology` ("v5e:2x4"), `chip_config`, `result_file`, `text_file`.
 
 Result: `compiled`, `refusal` (the compiler's words, or null), `compile_s`, sizes in bytes, costs of
-a step, `loops`. What was compiled comes into `text_file`, as HLO; the file is empty where that
-cannot be read.
+a step, `loops` of each counted file. What was compiled comes into `text_file`, as HLO; the file is
+empty where that cannot be read.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
     os.environ.update(_WORLD)
     result, text = compile_program(
         Path(request["program_file"]).read_bytes(),
-        Path(request["model_file"]).read_bytes(),
+        [Path(file).read_bytes() for file in request["counted_files"]],
         request["topology"],
         request["chip_config"],
     )
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def compile_program(
-    program: bytes, model: bytes, topology: str, chip_config: str
+    program: bytes, counted: list[bytes], topology: str, chip_config: str
 ) -> tuple[dict[str, Any], str]:
     """What the compiler says of a program for one replica of a slice, and what it made of it."""
     from jax._src.interpreters import mlir  # type: ignore[import-not-found]
@@ -70,8 +70,8 @@ def compile_program(
         module = ir.Module.parse(program)
         _replace_copies(module, ir)
         _replace_random_bits(module, ir)
-        own = loop_costs(ir.Module.parse(model))["product_flops"]
-        facts: dict[str, Any] = {"loops": loop_costs(module) | {"product_flops": own}}
+        loops = [loop_costs(ir.Module.parse(each)) for each in counted]
+        facts: dict[str, Any] = {"loops": loops}
         started = time.perf_counter()
         try:
             executable = device.client.compile(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +25,19 @@ _FOREIGN = ("TPU_", "LIBTPU", "JAX_", "XLA_", "PYTHON", "PJRT_")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counted:
+    """The step of one bucket alone, of which only matrix products are counted."""
+
+    step: bytes
+    model: bytes  # the same without what is computed twice
+
+
+@dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """What the compiler says of one program, for one replica."""
+    """What the compiler says of a step that is of one bucket, for one replica.
+
+    The program is that of all buckets: sizes, buffers and compile time are its own.
+    """
 
     fits: bool
     peak_bytes: int  # arguments + temporaries + outputs beyond the arguments; needed, if too many
@@ -63,35 +74,37 @@ class Compiler:
     cache: Path
 
     def compile(
-        self, program: bytes, target: Slice, *, model: bytes | None = None, task: str, log: Log
-    ) -> Compiled:
+        self, program: bytes, target: Slice, *, counted: Sequence[Counted], task: str, log: Log
+    ) -> tuple[Compiled, ...]:
         """Takes minutes unless the same program was compiled for the same chip before.
 
-        `model` is the program whose matrix products are those of the model; None: `program`.
+        One result for each of `counted`, the buckets between which `program` chooses.
 
         Raises:
             RuntimeError: the compiler failed otherwise than by refusing the program.
         """
-        path = self.cache / f"{cache_key(program, target, self.versions, model)}.json"
+        path = self.cache / f"{cache_key(program, counted, target, self.versions)}.json"
         with suppress(OSError, ValueError, KeyError):
             return understood(json.loads(path.read_text(encoding="utf-8")), from_cache=True)
-        facts = self._run(program, model, target, task, log)
+        facts = self._run(program, counted, target, task, log)
         compiled = understood(facts, from_cache=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(str(path), json.dumps(facts).encode())
         return compiled
 
     def _run(
-        self, program: bytes, model: bytes | None, target: Slice, task: str, log: Log
+        self, program: bytes, counted: Sequence[Counted], target: Slice, task: str, log: Log
     ) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="tpuline-preflight-") as folder:
-            names = ("program", "model", "result", "hlo")
-            source, model_file, result, text = (Path(folder) / name for name in names)
+            source, result, text = (Path(folder) / name for name in ("program", "result", "hlo"))
             source.write_bytes(program)
-            model_file.write_bytes(model or program)
+            parts = [part for each in counted for part in (each.step, each.model)]
+            files_of_parts = [Path(folder) / f"counted-{i}" for i in range(len(parts))]
+            for file, part in zip(files_of_parts, parts, strict=True):
+                file.write_bytes(part)
             request = {
                 "program_file": str(source),
-                "model_file": str(model_file),
+                "counted_files": [str(file) for file in files_of_parts],
                 "topology": target.topology,
                 "chip_config": target.chip.chip_config,
                 "result_file": str(result),
@@ -108,7 +121,10 @@ class Compiler:
             hlo = text.read_text(encoding="utf-8")
         return facts | {
             "buffers": [asdict(buffer) for buffer in largest_buffers(hlo)],
-            "hbm_traffic_bytes": hbm_traffic_bytes(hlo) if hlo else None,
+            "hbm_traffic_bytes": [
+                hbm_traffic_bytes(hlo, branch=i, num_branches=len(counted)) if hlo else None
+                for i in range(len(counted))
+            ],
         }
 
 
@@ -127,12 +143,14 @@ def compiler(log: Log) -> Compiler:
 
 
 def cache_key(
-    program: bytes, target: Slice, versions: Mapping[str, str], model: bytes | None = None
+    program: bytes, counted: Sequence[Counted], target: Slice, versions: Mapping[str, str]
 ) -> str:
     """sha256 of all that decides what the compiler says, and what is counted."""
     parts = {
         "program": hashlib.sha256(program).hexdigest(),
-        "model": hashlib.sha256(model or program).hexdigest(),
+        "counted": [
+            hashlib.sha256(part).hexdigest() for each in counted for part in (each.step, each.model)
+        ],
         "topology": target.topology,
         "chip_config": target.chip.chip_config,
         "versions": dict(versions),
@@ -146,36 +164,51 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
 
 
-def understood(facts: Mapping[str, Any], *, from_cache: bool) -> Compiled:
-    """What `compile_child` wrote. `RuntimeError` for a refusal of another kind than memory or ops.
+def understood(facts: Mapping[str, Any], *, from_cache: bool) -> tuple[Compiled, ...]:
+    """What `compile_child` wrote, for each bucket.
 
-    `ValueError` or `KeyError` where it is not whole.
+    The compiler's own count is of the bucket with most FLOPs; of others it differs by the matrix
+    products.
+
+    Raises:
+        RuntimeError: a refusal of another kind than memory or ops.
+        ValueError, KeyError: it is not whole.
     """
-    loops, reason = facts["loops"], facts["refusal"]
+    counts, reason = facts["loops"], facts["refusal"]
+    steps, models = counts[::2], counts[1::2]
     too_large = refusal.out_of_memory(reason or "")
     unsupported = refusal.not_lowered(reason or "")
     if not facts["compiled"] and too_large is None and not unsupported:
         raise RuntimeError(f"the TPU compiler failed: {reason}")
-    told: dict[str, Any] = dict.fromkeys((*_SIZES, *_COSTS))
+    told: dict[str, Any] = dict.fromkeys((*_SIZES, "bytes_accessed"))
     if facts["compiled"]:
         told = {name: facts[name] for name in told}
-        told["flops"] += loops["missing_flops"]
-    return Compiled(
-        **told,
-        fits=facts["compiled"],
-        peak_bytes=too_large.required_bytes if too_large else _peak_bytes(facts),
-        product_flops=loops["product_flops"],
-        loop_turns=tuple(loops["turns"]),
-        num_unknown_loops=loops["unknown"],
-        buffers=tuple(Buffer(**buffer) for buffer in facts["buffers"]),
-        unsupported_ops=unsupported,
-        refusal=reason,
-        compile_s=facts["compile_s"],
-        from_cache=from_cache,
-    )
+    seen = max(step["product_flops"] - step["missing_flops"] for step in steps)
+
+    def of_one(i: int) -> Compiled:
+        flops, traffic = None, None
+        if facts["compiled"]:
+            flops = facts["flops"] - seen + steps[i]["product_flops"]
+            traffic = facts["hbm_traffic_bytes"][i]
+        return Compiled(
+            **told,
+            fits=facts["compiled"],
+            peak_bytes=too_large.required_bytes if too_large else _peak_bytes(facts),
+            flops=flops,
+            product_flops=models[i]["product_flops"],
+            hbm_traffic_bytes=traffic,
+            loop_turns=tuple(steps[i]["turns"]),
+            num_unknown_loops=steps[i]["unknown"],
+            buffers=tuple(Buffer(**buffer) for buffer in facts["buffers"]),
+            unsupported_ops=unsupported,
+            refusal=reason,
+            compile_s=facts["compile_s"],
+            from_cache=from_cache,
+        )
+
+    return tuple(of_one(i) for i in range(len(steps)))
 
 
-_COSTS = ("flops", "bytes_accessed", "hbm_traffic_bytes")
 _SIZES = ("argument_bytes", "temporary_bytes", "output_bytes", "alias_bytes", "code_bytes")
 
 

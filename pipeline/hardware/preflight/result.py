@@ -12,13 +12,13 @@ from ....components import files
 from .compiling import Compiled
 from .roofline import LEAVES_OUT, Roofline
 
-FORMAT = 1
+FORMAT = 2
 _GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class WidthResult:
-    """The step of one shape."""
+    """The step on batches of one shape; the program that is compiled is that of all shapes."""
 
     width: int  # tokens
     global_batch_size: int
@@ -69,19 +69,18 @@ class Result:
 
     @property
     def fits(self) -> bool:
-        """Whether every shape of the config fits."""
-        return all(width.compiled.fits for width in self.widths)
+        """Whether the step fits."""
+        return self.widest.compiled.fits
 
     @property
-    def largest(self) -> WidthResult:
-        """The shape that needs most memory."""
-        return max(self.widths, key=lambda w: (w.compiled.peak_bytes, w.width))
+    def widest(self) -> WidthResult:
+        """The step on the widest batches."""
+        return self.widths[-1]
 
 
 def as_dict(result: Result) -> dict[str, Any]:
-    """For programs. What stands at the top is of the shape that needs most memory, per replica."""
-    largest = result.largest
-    compiled, prediction = largest.compiled, largest.prediction
+    """For programs. What stands at the top is of the widest batches, per replica."""
+    compiled, prediction = result.widest.compiled, result.widest.prediction
     plain = asdict(result)
     return {
         "format": FORMAT,
@@ -94,7 +93,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "bound": prediction.bound if prediction else None,
         "step_time_s": prediction.step_time_s if prediction else None,
         "examples_per_s": prediction.examples_per_s if prediction else None,
-        "compile_s": sum(width.compiled.compile_s for width in result.widths),
+        "compile_s": compiled.compile_s,
         "largest_batch": result.search.largest_batch if result.search else None,
         "unsupported_ops": list(unsupported_ops(result)),
         **plain,
@@ -134,9 +133,8 @@ def model_flops(facts: Mapping[str, Any]) -> dict[int, float]:
 
 
 def unsupported_ops(result: Result) -> tuple[str, ...]:
-    """Of any shape, once each."""
-    found = (op for width in result.widths for op in width.compiled.unsupported_ops)
-    return tuple(dict.fromkeys(found))
+    """Of the step, once each."""
+    return result.widest.compiled.unsupported_ops
 
 
 def lines(result: Result) -> Iterator[str]:
@@ -146,9 +144,10 @@ def lines(result: Result) -> Iterator[str]:
         f"replicas), {result.precision}, {result.num_parameters:,} parameters"
     )
     yield f"sizes: {result.data}"
+    yield from _program_lines(result)
     for width in result.widths:
         yield ""
-        yield from _width_lines(width, result)
+        yield from _width_lines(width)
     yield ""
     yield from _training_lines(result)
     yield from _search_lines(result)
@@ -158,33 +157,37 @@ def lines(result: Result) -> Iterator[str]:
     yield f"verdict: {verdict}"
 
 
-def _width_lines(width: WidthResult, result: Result) -> Iterator[str]:
-    compiled = width.compiled
-    yield (
-        f"{width.global_batch_size} x {width.width} tokens, {width.per_replica_batch_size} rows a "
-        f"replica"
-    )
+def _program_lines(result: Result) -> Iterator[str]:
+    """Of the one program: memory, the largest arrays, the time to compile it."""
+    compiled = result.widest.compiled
     if compiled.unsupported_ops:
-        yield f"  ops that do not lower: {', '.join(compiled.unsupported_ops)}"
+        yield f"ops that do not lower: {', '.join(compiled.unsupported_ops)}"
         return
     margin = result.hbm_bytes - compiled.peak_bytes
     yield (
-        f"  memory   {'fits' if compiled.fits else 'DOES NOT FIT'}: {_gib(compiled.peak_bytes)} of "
+        f"memory   {'fits' if compiled.fits else 'DOES NOT FIT'}: {_gib(compiled.peak_bytes)} of "
         f"{_gib(result.hbm_bytes)}, {_gib(abs(margin))} {'to spare' if margin >= 0 else 'too many'}"
     )
     if compiled.fits:
         yield (
-            f"           arguments {_gib(compiled.argument_bytes)}, temporaries "
+            f"         arguments {_gib(compiled.argument_bytes)}, temporaries "
             f"{_gib(compiled.temporary_bytes)}; of {_gib(compiled.output_bytes)} outputs "
             f"{_gib(compiled.alias_bytes)} take the place of arguments; the program itself "
             f"{_gib(compiled.code_bytes)}"
         )
     for buffer in compiled.buffers[:5]:
-        yield f"           {_gib(buffer.size_bytes)}  {buffer.shape}  {buffer.name}"
-    if width.prediction is not None:
-        yield from _speed_lines(compiled, width.prediction)
+        yield f"         {_gib(buffer.size_bytes)}  {buffer.shape}  {buffer.name}"
     cached = ", kept from before" if compiled.from_cache else ""
-    yield f"  compile  {compiled.compile_s:.0f} s{cached}"
+    yield f"compile  {compiled.compile_s:.0f} s{cached}"
+
+
+def _width_lines(width: WidthResult) -> Iterator[str]:
+    yield (
+        f"{width.global_batch_size} x {width.width} tokens, {width.per_replica_batch_size} rows a "
+        f"replica"
+    )
+    if width.prediction is not None:
+        yield from _speed_lines(width.compiled, width.prediction)
 
 
 def _speed_lines(compiled: Compiled, prediction: Roofline) -> Iterator[str]:

@@ -9,7 +9,7 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from .. import chips
 from ..strategy import resolve_precision
 from . import data_sizes, lowering, refusal
 from .buffers import Buffer
-from .compiling import Compiled, Compiler, compiler
+from .compiling import Compiled, Compiler, Counted, compiler
 from .environment import lowering_environ
 from .processes import run_child
 from .result import BatchSearch, Result, Training, WidthResult
@@ -39,7 +39,7 @@ _STEPS = 1_000
 def preflight(
     config: RunConfig, *, chip: str, shards: ShardSet | None, find_batch: bool, log: Log
 ) -> Result:
-    """Compiles every shape of the config's train step for a slice; minutes a shape.
+    """Compiles the config's train step for a slice, all its shapes in one program; minutes a shape.
 
     Args:
         shards: what the config's `preprocess` made; None takes the sizes from the config.
@@ -91,21 +91,21 @@ class _Work:
         self.target, self.compiler, self.log = target, compile_with, log
 
     def widths(
-        self, config: RunConfig, *, known_rows: bool = False, widest_only: bool = False
+        self, config: RunConfig, *, known_rows: bool = False
     ) -> tuple[lowering.Lowered, tuple[WidthResult, ...]]:
-        """Lowers and compiles every shape."""
+        """Lowers and compiles the step."""
         with tempfile.TemporaryDirectory(prefix="tpuline-preflight-") as folder:
-            lowered = self._lower(config, folder, widest_only)
-            compiled = [self._compile(program, folder) for program in lowered.programs]
+            lowered = self._lower(config, folder)
+            compiled = self._compile(lowered, Path(folder))
         results = (
             self._result(program, found, lowered.gradient_bytes, known_rows)
             for program, found in zip(lowered.programs, compiled, strict=True)
         )
         return lowered, tuple(results)
 
-    def search(self, widths: Iterable[WidthResult]) -> BatchSearch:
-        """The largest batch of the widest shape; narrower ones of constant tokens take no more."""
-        widest = max(widths, key=lambda width: width.width)
+    def search(self, widths: Sequence[WidthResult]) -> BatchSearch:
+        """The largest batch of the widest shape, with what the others take beside it."""
+        widest = widths[-1]
         if widest.compiled.unsupported_ops:
             return BatchSearch(largest_batch=0, smallest_refused=None, num_compiles=0, tried=())
         parts = _parts(self.config, self.target)
@@ -126,21 +126,19 @@ class _Work:
     def _try(self, global_batch_size: int) -> Tried:
         train = replace(self.config.sections["train"], global_batch_size=global_batch_size)
         config = replace(self.config, sections={**self.config.sections, "train": train})
-        _, (widest,) = self.widths(config, widest_only=True)
-        tried = _tried(widest)
+        tried = _tried(self.widths(config)[1][-1])
         self.log.info(
             f"global batch {global_batch_size:,}: {'fits' if tried.fits else 'does not fit'}, "
             f"{tried.peak_bytes / 2**30:.2f} GiB"
         )
         return tried
 
-    def _lower(self, config: RunConfig, folder: str, widest_only: bool) -> lowering.Lowered:
+    def _lower(self, config: RunConfig, folder: str) -> lowering.Lowered:
         request = lowering.Request(
             config=config,
             shards=self.data,
             precision=self.precision,
             num_replicas=self.target.num_replicas,
-            widest_only=widest_only,
             folder=folder,
         )
         # -P: a folder named like one of our modules in the working directory must not be imported.
@@ -153,20 +151,25 @@ class _Work:
         )
         return lowering.read(Path(folder))
 
-    def _compile(self, program: lowering.Program, folder: str) -> Compiled:
-        if program.refusal is not None:
-            return _not_lowered(program.refusal)
-        shape = f"{program.per_replica_batch_size} x {program.width}"
-        own = (Path(folder) / program.model_file).read_bytes() if program.model_file else None
-        compiled = self.compiler.compile(
-            (Path(folder) / program.file).read_bytes(),
+    def _compile(self, lowered: lowering.Lowered, folder: Path) -> tuple[Compiled, ...]:
+        if lowered.refusal is not None:
+            return (_not_lowered(lowered.refusal),) * len(lowered.programs)
+        shapes = (f"{p.per_replica_batch_size} x {p.width}" for p in lowered.programs)
+        found = self.compiler.compile(
+            (folder / lowered.file).read_bytes(),
             self.target,
-            model=own,
-            task=f"compiling {shape} for {self.target.chip.name}",
+            counted=[
+                Counted(
+                    step=(folder / program.file).read_bytes(),
+                    model=(folder / program.model_file).read_bytes(),
+                )
+                for program in lowered.programs
+            ],
+            task=f"compiling {', '.join(shapes)} for {self.target.chip.name}",
             log=self.log,
         )
-        buffers = tuple(_named(buffer, program) for buffer in compiled.buffers)
-        return replace(compiled, buffers=buffers)
+        buffers = tuple(_named(buffer, lowered.inputs) for buffer in found[0].buffers)
+        return tuple(replace(compiled, buffers=buffers) for compiled in found)
 
     def _result(
         self,
@@ -242,12 +245,12 @@ def _tried(width: WidthResult) -> Tried:
     )
 
 
-def _named(buffer: Buffer, program: lowering.Program) -> Buffer:
+def _named(buffer: Buffer, inputs: Sequence[tuple[str, tuple[int, ...]]]) -> Buffer:
     """Parameters of the program under the names of the weights that they are."""
     number = buffer.name.removeprefix("parameter ")
-    if not number.isdecimal() or int(number) >= len(program.inputs):
+    if not number.isdecimal() or int(number) >= len(inputs):
         return buffer
-    name, shape = program.inputs[int(number)]
+    name, shape = inputs[int(number)]
     dims = ",".join(str(side) for side in shape)
     return replace(buffer, name=name) if name and f"[{dims}]" in buffer.shape else buffer
 

@@ -47,14 +47,23 @@ def config(**sections: Any) -> config_module.RunConfig:
     return config_module.parse(data)
 
 
+def products(flops: float, **changes: Any) -> dict[str, Any]:
+    return {"product_flops": flops, "missing_flops": 0.0, "turns": [], "unknown": 0} | changes
+
+
 def compiled(**changes: Any) -> compiling.Compiled:
-    """A step that fits into 3 GiB."""
+    """A step of one shape that fits into 3 GiB."""
+    (found,) = both(**changes)
+    return found
+
+
+def both(**changes: Any) -> tuple[compiling.Compiled, ...]:
+    """As `compiled`, of as many shapes as `loops` says."""
     facts = {
         "compiled": True, "refusal": None, "compile_s": 2.0, "argument_bytes": 1 * GIB,
         "temporary_bytes": 2 * GIB, "output_bytes": 1 * GIB, "alias_bytes": 1 * GIB,
         "code_bytes": 1000, "flops": 4e12, "bytes_accessed": 2e9,
-        "hbm_traffic_bytes": 1e9, "buffers": [],
-        "loops": {"product_flops": 3e12, "missing_flops": 0.0, "turns": [], "unknown": 0},
+        "hbm_traffic_bytes": [1e9, 2e9], "buffers": [], "loops": [products(3e12)] * 2,
     }  # fmt: skip
     return compiling.understood(facts | changes, from_cache=False)
 
@@ -172,8 +181,18 @@ def test_peak_counts_outputs_only_where_they_take_no_argument_place() -> None:
 
 
 def test_products_in_loops_are_counted_every_turn() -> None:
-    loops = {"product_flops": 7e12, "missing_flops": 6e12, "turns": [64], "unknown": 0}
+    loops = [products(7e12, missing_flops=6e12, turns=[64])] * 2
     assert compiled(loops=loops).flops == 4e12 + 6e12
+
+
+def test_shapes_differ_by_their_products_and_what_is_computed_twice_is_not_the_models() -> None:
+    """The compiler counted 4e12, of the shape with most of them."""
+    loops = [products(2e12), products(1e12), products(3e12), products(1.5e12)]
+    narrow, wide = both(loops=loops)
+    assert (narrow.flops, wide.flops) == (3e12, 4e12)
+    assert (narrow.product_flops, wide.product_flops) == (1e12, 1.5e12)
+    assert (narrow.moved_bytes, wide.moved_bytes) == (1e9, 2e9)
+    assert narrow.peak_bytes == wide.peak_bytes
 
 
 # Sizes
@@ -218,15 +237,17 @@ def test_vocabulary_of_an_unknown_preset_is_asked_for() -> None:
 
 
 def test_cache_key_tells_programs_slices_and_compilers_apart() -> None:
-    versions = {"libtpu": "0.0.52"}
+    versions, counted = {"libtpu": "0.0.52"}, [compiling.Counted(step=b"s", model=b"m")]
+    again = [compiling.Counted(step=b"s", model=b"n")]
     keys = {
-        compiling.cache_key(b"a", parse("v5e-8"), versions),
-        compiling.cache_key(b"b", parse("v5e-8"), versions),
-        compiling.cache_key(b"a", parse("v6e-8"), versions),
-        compiling.cache_key(b"a", parse("v5e-8"), {"libtpu": "0.0.53"}),
+        compiling.cache_key(b"a", counted, parse("v5e-8"), versions),
+        compiling.cache_key(b"b", counted, parse("v5e-8"), versions),
+        compiling.cache_key(b"a", again, parse("v5e-8"), versions),
+        compiling.cache_key(b"a", counted, parse("v6e-8"), versions),
+        compiling.cache_key(b"a", counted, parse("v5e-8"), {"libtpu": "0.0.53"}),
     }
-    assert len(keys) == 4
-    assert compiling.cache_key(b"a", parse("v5e-8"), versions) in keys
+    assert len(keys) == 5
+    assert compiling.cache_key(b"a", counted, parse("v5e-8"), versions) in keys
 
 
 def test_variables_that_would_change_the_compiler_are_not_passed_on() -> None:
@@ -284,17 +305,18 @@ TOO_LARGE = {
 }
 
 
-def test_stored_result_reads_back_with_the_figures_of_the_largest_shape(tmp_path: Path) -> None:
-    small, large = compiled(temporary_bytes=0), compiled()
-    (tmp_path / "a.json").write_text(result.dumps(some_result(small, large)), encoding="utf-8")
+def test_stored_result_reads_back_with_the_figures_of_the_step(tmp_path: Path) -> None:
+    loops = [products(2e12), products(2e12), products(3e12), products(3e12)]
+    (tmp_path / "a.json").write_text(result.dumps(some_result(*both(loops=loops))), "utf-8")
     facts = result.load_result(tmp_path / "a.json")
     assert facts["fits"] and facts["largest_batch"] is None
     assert (facts["peak_bytes"], facts["temporary_bytes"]) == (3 * GIB, 2 * GIB)
+    assert (facts["flops_per_step"], facts["compile_s"]) == (4e12, 2.0)  # of the widest; once
     assert {
-        "chip", "hbm_bytes", "argument_bytes", "flops_per_step", "bytes_per_step", "bound",
-        "step_time_s", "examples_per_s", "compile_s",
+        "chip", "hbm_bytes", "argument_bytes", "bytes_per_step", "bound", "step_time_s",
+        "examples_per_s",
     } <= set(facts)  # fmt: skip
-    assert result.model_flops(facts) == {16: 8 * 3e12, 32: 8 * 3e12}
+    assert result.model_flops(facts) == {16: 8 * 2e12, 32: 8 * 3e12}
 
 
 def test_file_of_something_else_is_no_result(tmp_path: Path) -> None:
@@ -303,17 +325,17 @@ def test_file_of_something_else_is_no_result(tmp_path: Path) -> None:
         result.load_result(tmp_path / "a.json")
 
 
-def test_one_shape_that_does_not_fit_decides_and_its_excess_is_told() -> None:
-    found = some_result(compiled(), compiled(**TOO_LARGE))
+def test_excess_of_a_step_that_does_not_fit_is_told_once() -> None:
+    found = some_result(*both(**TOO_LARGE, loops=[products(1.0)] * 4))
     assert not found.fits
     text = "\n".join(result.lines(found))
-    assert "DOES NOT FIT: 20.00 GiB of 15.75 GiB, 4.25 GiB too many" in text
+    assert text.count("DOES NOT FIT: 20.00 GiB of 15.75 GiB, 4.25 GiB too many") == 1
     assert text.endswith("verdict: does not fit")
 
 
 @pytest.mark.parametrize(("traffic", "word"), [(1e9, "at least"), (None, "estimated")])
 def test_time_is_a_bound_only_where_traffic_is_known(traffic: float | None, word: str) -> None:
-    step = compiled(hbm_traffic_bytes=traffic)
+    step = compiled(hbm_traffic_bytes=[traffic])
     assert step.flops is not None and step.moved_bytes is not None
     prediction = roofline(
         parse("v5e-8"), flops=step.flops, moved_bytes=step.moved_bytes, gradient_bytes=40,
@@ -361,10 +383,48 @@ def test_traffic_is_what_instructions_read_and_write_in_hbm() -> None:
     assert hbm_traffic_bytes(HLO) == 2 * table + 1_953_408 * 4 + written
 
 
+CHOICE = """
+%narrow.1 (given: (f32[8,128])) -> f32[8,128] {
+  %given = (f32[8,128]{1,0:T(8,128)}) parameter(0)
+  %one = f32[8,128]{1,0:T(8,128)} get-tuple-element(%given), index=0
+  ROOT %small = f32[8,128]{1,0:T(8,128)} negate(%one)
+}
+
+%wide.1 (given.1: (f32[8,128])) -> f32[8,128] {
+  %given.1 = (f32[8,128]{1,0:T(8,128)}) parameter(0)
+  %two = f32[8,128]{1,0:T(8,128)} get-tuple-element(%given.1), index=0
+  %large = f32[80,128]{1,0:T(8,128)} broadcast(%two)
+  ROOT %slice = f32[8,128]{1,0:T(8,128)} slice(%large)
+}
+
+ENTRY %main.0 (p: f32[8,128]) -> f32[8,128] {
+  %p.0 = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %t = (f32[8,128]{1,0:T(8,128)}) tuple(%p.0)
+  %i = s32[] constant(0)
+  %c = f32[8,128]{1,0:T(8,128)} conditional(%i, %t, %t), branch_computations={%narrow.1, %wide.1}
+  ROOT %r = f32[8,128]{1,0:T(8,128)} negate(%c)
+}
+"""
+
+
+def test_traffic_goes_through_one_branch() -> None:
+    unit = 8 * 128 * 4
+    narrow, wide = (hbm_traffic_bytes(CHOICE, branch=i, num_branches=2) for i in (0, 1))
+    assert (narrow, wide) == (2 * unit + 2 * unit, 2 * unit + 22 * unit)
+    assert hbm_traffic_bytes(CHOICE, branch=0, num_branches=3) is None
+    assert hbm_traffic_bytes(CHOICE) is None
+
+
+def test_buffers_of_branches_are_among_the_largest() -> None:
+    found = largest_buffers(CHOICE)
+    assert (found[0].name, found[0].size_bytes) == ("broadcast large", 80 * 128 * 4)
+    assert "parameter 0" in {buffer.name for buffer in found}
+
+
 def test_traffic_of_a_program_with_loops_is_not_known() -> None:
     looped = HLO.replace("fusion(", "while(")
     assert hbm_traffic_bytes(looped) is None
-    assert compiled(hbm_traffic_bytes=None).moved_bytes == 2e9
+    assert compiled(hbm_traffic_bytes=[None]).moved_bytes == 2e9
     assert compiled().moved_bytes == 1e9
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.pipeline.hardware.test_preflight import config
 from tpuline.pipeline import cli
+from tpuline.pipeline.hardware.chips import parse
 from tpuline.pipeline.hardware.preflight import compiling, data_sizes, lowering, refusal
 from tpuline.pipeline.hardware.preflight.environment import VARIABLE
 from tpuline.pipeline.hardware.preflight.processes import run_child
@@ -45,19 +46,23 @@ def lowered(tmp_path: Path, *, preset: str | None = None, **train: Any) -> lower
             shards=data_sizes.stand_in(wanted),
             precision="mixed_bfloat16",
             num_replicas=8,
-            widest_only=False,
             folder=str(tmp_path),
         )
     )
 
 
-def test_step_is_lowered_once_a_width_with_the_batch_of_one_replica(tmp_path: Path) -> None:
-    found = lowered(tmp_path, buckets=[8, 16])
+def test_step_is_lowered_with_a_branch_for_each_width_and_the_batch_of_one_replica(
+    tmp_path: Path,
+) -> None:
+    found = lowered(tmp_path, buckets=[8, 16], constant_tokens=True)
     shapes = [(p.per_replica_batch_size, p.global_batch_size, p.width) for p in found.programs]
-    assert shapes == [(8, 64, 8), (8, 64, 16)]
-    for program in found.programs:
-        assert program.refusal is None
-        assert (tmp_path / program.file).read_bytes().startswith(BYTECODE)
+    assert shapes == [(16, 128, 8), (8, 64, 16)]
+    assert found.refusal is None
+    for file in (found.file, *(program.file for program in found.programs)):
+        assert (tmp_path / file).read_bytes().startswith(BYTECODE)
+    assert len({found.file, *(program.file for program in found.programs)}) == 3
+    # Bucket, mask and ids of as many positions as any of them has, labels and weights.
+    assert sorted(shape for _, shape in found.inputs[:5]) == [(1,), (16,), (16,), (128,), (128,)]
 
 
 def test_gradients_that_are_exchanged_are_those_of_all_weights(tmp_path: Path) -> None:
@@ -67,16 +72,15 @@ def test_gradients_that_are_exchanged_are_those_of_all_weights(tmp_path: Path) -
 
 
 def test_program_takes_the_batch_then_weights_and_moments_by_name(tmp_path: Path) -> None:
-    (program,) = lowered(tmp_path).programs
-    shapes = dict(program.inputs)
-    assert [shape for _, shape in program.inputs[:4]] == [(8, WIDTH), (8, WIDTH), (8,), (8,)]
+    found = lowered(tmp_path)
+    shapes = dict(found.inputs)
+    assert [shape for _, shape in found.inputs[:4]] == [(8, WIDTH), (8, WIDTH), (8,), (8,)]
     tables = [name for name, shape in shapes.items() if shape == (VOCABULARY, 64)]
     assert len(tables) == 3  # the table and both moments of AdamW
 
 
 def test_dropout_bits_and_optimizer_of_a_bert_are_in_the_program(tmp_path: Path) -> None:
-    (program,) = lowered(tmp_path, model=TINY_BERT).programs
-    names = [name for name, _ in program.inputs]
+    names = [name for name, _ in lowered(tmp_path, model=TINY_BERT).inputs]
     assert any("seed" in name for name in names)
     assert any("momentum" in name for name in names)
 
@@ -94,14 +98,14 @@ def test_preset_with_a_lever_is_lowered_by_its_sizes_alone(
 ) -> None:
     name = "bert_tiny_en_uncased"
     found = lowered(tmp_path, preset=name, model={"type": "bert", "preset": name} | lever)
-    assert found.programs[0].refusal is None
+    assert found.refusal is None
     assert found.gradient_bytes == 4 * trained
 
 
 def test_blocks_computed_twice_are_lowered_once_more_without(tmp_path: Path) -> None:
     (program,) = lowered(tmp_path, model=TINY_BERT | {"remat": True}).programs
     (plain,) = lowered(tmp_path / "plain", model=TINY_BERT).programs
-    assert plain.model_file == ""
+    assert plain.model_file == plain.file
     own, twice = (tmp_path / name for name in (program.model_file, program.file))
     once = (tmp_path / "plain" / plain.file).stat().st_size
     assert own.stat().st_size == pytest.approx(once, rel=0.001)  # but for the names of functions
@@ -120,7 +124,6 @@ def test_equal_steps_are_lowered_to_equal_programs_by_the_child(tmp_path: Path) 
             shards=data_sizes.stand_in(wanted),
             precision="mixed_bfloat16",
             num_replicas=8,
-            widest_only=True,
             folder=str(folder),
         )
         run_child(
@@ -129,8 +132,7 @@ def test_equal_steps_are_lowered_to_equal_programs_by_the_child(tmp_path: Path) 
             log=RunLog(quiet=True),
             given=pickle.dumps(request),
         )
-        (program,) = lowering.read(folder).programs
-        programs.append((folder / program.file).read_bytes())
+        programs.append((folder / lowering.read(folder).file).read_bytes())
     assert programs[0] == programs[1]
 
 
@@ -256,15 +258,7 @@ def test_step_too_large_exits_with_3_and_names_the_batch_that_fits(
 def test_loops_of_a_recurrent_network_are_counted_turn_by_turn(
     compiler: compiling.Compiler, tmp_path: Path
 ) -> None:
-    (program,) = lowered(tmp_path, model={"type": "gru", "units": 64}).programs
-    from tpuline.pipeline.hardware.chips import parse
-
-    found = compiler.compile(
-        (tmp_path / program.file).read_bytes(),
-        parse("v5e-8"),
-        task="compiling",
-        log=RunLog(quiet=True),
-    )
+    found = compiled(compiler, tmp_path, model={"type": "gru", "units": 64})
     assert found.loop_turns == (WIDTH,) * 4 and found.num_unknown_loops == 0
     # Two ways, forward and twice back; the products of a turn are B x 64 x 192, of input and state.
     of_the_loops = 2 * 3 * WIDTH * 2 * (2 * 8 * 64 * 192)
@@ -278,21 +272,46 @@ def test_loops_of_a_recurrent_network_are_counted_turn_by_turn(
 def test_blocks_computed_twice_are_counted_once(
     compiler: compiling.Compiler, tmp_path: Path
 ) -> None:
-    from tpuline.pipeline.hardware.chips import parse
-
-    found = []
-    for remat in (False, True):
-        folder = tmp_path / str(remat)
-        (program,) = lowered(folder, model=TINY_BERT | {"remat": remat}).programs
-        model = (folder / program.model_file).read_bytes() if program.model_file else None
-        found.append(
-            compiler.compile(
-                (folder / program.file).read_bytes(),
-                parse("v5e-8"),
-                model=model,
-                task="compiling",
-                log=RunLog(quiet=True),
-            )
-        )
-    plain, twice = found
+    plain, twice = (
+        compiled(compiler, tmp_path / str(remat), model=TINY_BERT | {"remat": remat})
+        for remat in (False, True)
+    )
     assert twice.product_flops == plain.product_flops
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_narrow_batches_move_less_than_wide_ones(
+    compiler: compiling.Compiler, tmp_path: Path
+) -> None:
+    narrow, wide = all_compiled(compiler, tmp_path, model=TINY_BERT, buckets=[8, 16])
+    assert narrow.peak_bytes == wide.peak_bytes
+    assert narrow.flops is not None and wide.flops is not None and narrow.flops < wide.flops
+    assert narrow.hbm_traffic_bytes is not None and wide.hbm_traffic_bytes is not None
+    assert 0 < narrow.hbm_traffic_bytes < wide.hbm_traffic_bytes
+
+
+def compiled(compiler: compiling.Compiler, folder: Path, **train: Any) -> compiling.Compiled:
+    """The step of a config of one shape."""
+    (found,) = all_compiled(compiler, folder, **train)
+    return found
+
+
+def all_compiled(
+    compiler: compiling.Compiler, folder: Path, **train: Any
+) -> tuple[compiling.Compiled, ...]:
+    found = lowered(folder, **train)
+    return compiler.compile(
+        (folder / found.file).read_bytes(),
+        parse("v5e-8"),
+        counted=[
+            compiling.Counted(
+                step=(folder / program.file).read_bytes(),
+                model=(folder / program.model_file).read_bytes(),
+            )
+            for program in found.programs
+        ],
+        task="compiling",
+        log=RunLog(quiet=True),
+    )
