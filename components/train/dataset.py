@@ -209,7 +209,5 @@ def _finished(chunks: Any, lengths: Sequence[int], rows: Sequence[int], has_text
 
     batches = chunks.map(finish, num_parallel_calls=_BATCHES_AT_ONCE, deterministic=True)
     options = tf.data.Options()
-    # Its thread sleeps up to a minute, and an iterator that goes away waits for it (2.20).
-    options.autotune.enabled = False
     options.deterministic = True
     return batches.prefetch(2).with_options(options)

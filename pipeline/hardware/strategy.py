@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +56,11 @@ class ConfiguredLane:
         A strategy that knows no end asks the replicas before each batch whether they have one, and
         makes shapes dynamic. `fit` is told how many batches there are.
         """
-        if self.distribution is None:
-            return make(0, 1)
         import tensorflow as tf
+
+        untuned = _untuned()
+        if self.distribution is None:
+            return make(0, 1).with_options(untuned)
 
         def of_a_replica(context: Any) -> Any:
             """A dataset of parts, of which every replica of the host takes one at a time."""
@@ -66,13 +68,40 @@ class ConfiguredLane:
             num_parts = self.num_replicas // count
             batches = make(index, count).apply(tf.data.experimental.assert_cardinality(_INFINITE))
             parts = batches.map(partial(_cut, num_parts), num_parallel_calls=2, deterministic=True)
-            return parts.unbatch().prefetch(2 * num_parts)
+            return parts.unbatch().prefetch(2 * num_parts).with_options(untuned)
 
         # Prefetched to its device, a replica waits for its input with a thread in hand: more
         # logical replicas than threads wait for ever.
         fetch = self.strategy_name != "cpu"
+        if not fetch:
+            _untune_iterators_of_replicas()
         options = tf.distribute.InputOptions(experimental_fetch_to_device=fetch)
         return self.distribution.distribute_datasets_from_function(of_a_replica, options)
+
+
+def _untuned() -> Any:
+    """Options without tf.data's tuning.
+
+    Its thread sleeps for up to a minute, and an iterator that goes away may wait for it: the thread
+    is woken before what it looks at is set (TensorFlow 2.20). They must come last in a dataset.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
+@cache
+def _untune_iterators_of_replicas() -> None:
+    """The same for the datasets that a strategy makes itself, one a replica, of one buffer each.
+
+    For logical CPUs only: whether a GPU takes the options has not been tried.
+    """
+    from tensorflow.python.data.ops import multi_device_iterator_ops as made
+
+    create = made._create_device_dataset
+    made._create_device_dataset = lambda *given: create(*given).with_options(_untuned())
 
 
 def _cut(num_parts: int, *batch: Any) -> Any:

@@ -62,6 +62,11 @@ def test_two_cpu_replicas_are_mirrored_over_logical_devices() -> None:
     ]
 
 
+def test_what_is_fed_is_not_tuned_by_a_thread_that_iterators_wait_for() -> None:
+    fed = start(strategy="cpu").feed(lambda index, count: tf.data.Dataset.range(3).map(abs))
+    assert fed.options().autotune.enabled is False
+
+
 def test_replicas_asked_for_too_late_say_to_restart() -> None:
     have = len(tf.config.list_logical_devices("CPU"))  # TensorFlow has started now
     with pytest.raises(RuntimeError, match=rf"already started with {have}; restart the process"):
