@@ -21,10 +21,13 @@ from tpuline.components.train import stage
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
-MODELS = {
-    "bag": BagSpec(embedding_dim=8, hidden_dim=8, dropout=0.1),
-    "bert": BertSpec(num_layers=1, hidden_dim=16, intermediate_dim=16, dropout=0.1),
+BERT = BertSpec(num_layers=1, hidden_dim=16, intermediate_dim=16, dropout=0.1, remat=True)
+TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bag": ("float32", {"model": BagSpec(embedding_dim=8, hidden_dim=8, dropout=0.1)}),
+    # Whatever else a step may keep: the scale of the loss, parts, a bucket's seeds.
+    "bert": ("mixed_float16", {"model": BERT, "accumulate_steps": 2, "buckets": (6, 10)}),
 }
+"""Precision, and fields of the stage's config."""
 
 
 class Interrupting(toy.Memory):
@@ -42,13 +45,9 @@ class Interrupting(toy.Memory):
 
 def train(folder: Path, *, model: str, hardware: Any, log: toy.Memory) -> dict[str, Any]:
     """One training under `folder`, from where an earlier one ended."""
+    _, fields = TRAININGS[model]
     config = stage.Config(
-        model=MODELS[model],
-        epochs=2,
-        global_batch_size=8,
-        buckets=(),
-        steps_per_call=2,
-        checkpoint_every=3,
+        epochs=2, global_batch_size=8, steps_per_call=2, checkpoint_every=3, **fields
     )
     shards = toy.shard_set(folder / "shards")
     workdir = folder / "train"
@@ -62,7 +61,9 @@ def train(folder: Path, *, model: str, hardware: Any, log: toy.Memory) -> dict[s
 
 def main(wanted: dict[str, Any]) -> None:
     hardware = ConfiguredHardware(
-        HardwareConfig(strategy="cpu", replicas=wanted["replicas"], precision="float32")
+        HardwareConfig(
+            strategy="cpu", replicas=wanted["replicas"], precision=TRAININGS[wanted["model"]][0]
+        )
     )
     log = Interrupting(wanted.get("at_step", 0), wanted.get("signum", 0))
     print(

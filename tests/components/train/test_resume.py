@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.components.train import toy
-from tests.components.train.resume_child import train
+from tests.components.train.resume_child import TRAININGS, train
 from tests.components.train.test_stage import train as train_toy
 from tpuline.components.train import dataset, fitting, speed, trainee
 from tpuline.components.train.checkpoint import Checkpoints
@@ -63,7 +63,8 @@ def test_killed_at_any_step_ends_as_if_undisturbed(
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     ours = facts(child(tmp_path / "a", replicas, model=model))
     if replicas == 1:
-        hardware = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
+        precision: Any = TRAININGS[model][0]
+        hardware = ConfiguredHardware(HardwareConfig(strategy="cpu", precision=precision))
         whole = train(tmp_path / "b", model=model, hardware=hardware, log=toy.Memory())
     else:
         whole = facts(child(tmp_path / "b", replicas, model=model))
