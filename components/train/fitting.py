@@ -181,19 +181,6 @@ def fitting(
 ) -> Fitting:
     """Everything that `Fitting` needs, put together for a training that has not begun."""
     training, validation = _readers(config, shards, plan, seed, lane)
-    num_parts = lane.num_replicas // lane.num_workers
-
-    def fed(make: Callable[..., Any], **settings: Any) -> Any:
-        """What `fit` takes: the batches that `make` makes for each worker."""
-
-        def of_a_worker(*share: int) -> Any:
-            batches = make(share=share, **settings)
-            rows = [rows // lane.num_workers for rows in plan.rows]
-            return dataset.in_one_shape(
-                batches, lengths=plan.lengths, rows=rows, num_parts=num_parts
-            )
-
-        return lane.feed(of_a_worker)
 
     def repeated(i: int, **settings: Any) -> Any:
         return dataset.repeated_batch(training(**settings), plan.lengths[i])
@@ -230,13 +217,27 @@ def fitting(
             log=log,
         ),
         checkpoints=checkpoints,
-        training=partial(fed, training),
-        validation=partial(fed, validation),
-        repeated=lambda i: fed(partial(repeated, i)),
+        training=partial(_fed, lane, plan, training),
+        validation=partial(_fed, lane, plan, validation),
+        repeated=lambda i: _fed(lane, plan, partial(repeated, i)),
         num_workers=lane.num_workers,
         user_callbacks=user_callbacks,
         log=log,
     )
+
+
+def _fed(lane: Lane, plan: Plan, make: Callable[..., Any], **settings: Any) -> Any:
+    """What `fit` takes: the batches that `make` makes for each worker, in one shape."""
+
+    def of_a_worker(*share: int) -> Any:
+        return dataset.in_one_shape(
+            make(share=share, **settings),
+            lengths=plan.lengths,
+            rows=[rows // lane.num_workers for rows in plan.rows],
+            num_parts=lane.num_replicas // lane.num_workers,
+        )
+
+    return lane.feed(of_a_worker)
 
 
 def _readers(

@@ -47,8 +47,11 @@ def test_two_cpu_replicas_are_mirrored_over_logical_devices() -> None:
         "lane = ConfiguredHardware(HardwareConfig(strategy='cpu', replicas=2)).start()\n"
         "with lane.scope():\n"
         "    inside = tf.distribute.get_strategy().num_replicas_in_sync\n"
+        "fed = iter(lane.feed(lambda index, count: tf.data.Dataset.range(8).batch(4)))\n"
+        "own = fed._iterators[0]._iterator._device_iterators\n"
+        "tuned = [each._dataset.options().autotune.enabled for each in own]\n"
         "print(json.dumps([lane.num_replicas, inside, lane.description,\n"
-        "    len(tf.config.list_logical_devices('CPU')), tf.distribute.has_strategy()]))\n"
+        "    len(tf.config.list_logical_devices('CPU')), tf.distribute.has_strategy(), tuned]))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -59,6 +62,7 @@ def test_two_cpu_replicas_are_mirrored_over_logical_devices() -> None:
         "2 x CPU (logical replicas), float32",
         2,
         False,
+        [False, False],  # iterators wait for the thread that tunes
     ]
 
 

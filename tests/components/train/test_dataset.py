@@ -208,3 +208,22 @@ def same(num_parts: int, batch: Any, padded: Any) -> None:
     """Whether each part of `padded` is one of `batch`, flat, and zeros."""
     for part, full in zip(np.split(batch, num_parts), np.split(padded, num_parts), strict=True):
         np.testing.assert_array_equal(full, np.pad(part.ravel(), (0, full.size - part.size)))
+
+
+def test_empty_batches_of_a_host_read_one_row() -> None:
+    read = []
+
+    def note(row: tf.Tensor) -> tf.Tensor:
+        read.append(int(row))
+        return row
+
+    examples = tf.data.Dataset.range(40).map(
+        lambda row: tf.as_string(tf.py_function(note, [row], tf.int64))
+    )
+    chunks = examples.batch(4).map(
+        lambda serialized: (serialized, tf.constant(0, tf.int64), tf.shape(serialized)[0])
+    )
+    made = dataset._exactly(30, chunks, examples, 1, (1, 2))
+    sizes = [int(num_rows) for _, _, num_rows in made.as_numpy_iterator()]
+    assert sizes == [4] * 10 + [0] * 20
+    assert len(read) <= 40 + 2
