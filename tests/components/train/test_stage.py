@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -288,6 +289,19 @@ def test_constant_tokens_give_short_rows_larger_batches(tmp_path: Path) -> None:
     assert trained.batch_rows == (16, 8)
     assert trained.padding_share < trained.padding_share_of_one_width
     assert trained.num_steps < len(toy.rows(90, seed=1)) / 8
+
+
+@pytest.mark.parametrize(("factor", "warns"), [(1, False), (2, True)])
+def test_workers_that_would_wait_for_others_are_warned_of(
+    tmp_path: Path, factor: int, warns: bool
+) -> None:
+    shards, log = toy.shard_set(tmp_path), toy.Memory()
+    config = stage.Config(model=SMALL, global_batch_size=8)
+    planned = plan.make_plan(config, shards, num_replicas=2)
+    dealt = replace(planned, train_steps=factor * planned.train_steps)
+    lane: Any = SimpleNamespace(num_workers=2, num_replicas=2, strategy_name="cpu")
+    loop._warn_of_idle_workers(config, dealt, shards, lane, log)
+    assert any("raise preprocess.num_shards" in message for message, _ in log.infos) == warns
 
 
 def test_batch_that_does_not_divide_among_replicas_is_refused(tmp_path: Path) -> None:
