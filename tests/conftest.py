@@ -15,6 +15,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs come first, and what shares a fixture of minutes stays with one worker."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    for item in items:
+        together = "finished" if "finished" in getattr(item, "fixturenames", ()) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     """The top folder of the project."""

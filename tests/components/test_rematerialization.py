@@ -65,12 +65,12 @@ def test_compiler_keeps_what_is_computed_twice() -> None:
     """XLA, as on a TPU, would drop what it sees to be the same."""
     results, programs = [], []
     for spec in (PLAIN, REMAT):
-        step = step_of(made(spec), jit_compile=True)
+        step = step_of(made(dataclasses.replace(spec, num_layers=1)), jit_compile=True)
         results.append([np.asarray(gradient) for gradient in step()[1]])
         programs.append(step.experimental_get_compiler_ir()(stage="optimized_hlo"))
     for one, other in zip(*results, strict=True):
         assert other == pytest.approx(one, abs=1e-6)
-    assert [program.count(" tanh(") for program in programs] == [LAYERS + 1, 2 * LAYERS + 1]
+    assert [program.count(" tanh(") for program in programs] == [1 + 1, 2 + 1]
 
 
 def test_nothing_is_computed_twice_where_nothing_is_learnt() -> None:

@@ -33,27 +33,27 @@ class Shrunk:
     config_file: Path
     root: Path
 
-    def arguments(self, *extra: str, command: str = "run") -> list[str]:
+    def arguments(self, *extra: str, until: str | None = None) -> list[str]:
         """A command line; `extra` are overrides."""
         sets = [part for value in (*SHRUNK, *extra) for part in ("--set", value)]
-        where = ["--root", str(self.root)] if command in ("run", "plan") else []
+        where = ["--root", str(self.root), *(("--until", until) if until else ())]
         tpuline = [sys.executable, "-m", "tpuline.pipeline.cli"]
-        return [*tpuline, command, str(self.config_file), *where, *sets]
+        return [*tpuline, "run", str(self.config_file), *where, *sets]
 
-    def run(self, *extra: str, command: str = "run") -> subprocess.CompletedProcess[str]:
+    def run(self, *extra: str, until: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs it in a process of its own, as its user would."""
         return subprocess.run(
-            self.arguments(*extra, command=command), capture_output=True, text=True, timeout=280
+            self.arguments(*extra, until=until), capture_output=True, text=True, timeout=280
         )
 
     def load(self, *extra: str) -> api.RunConfig:
         """The same config in this process."""
         return api.load(self.config_file, [*SHRUNK, *extra])
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *, until: str | None = None) -> subprocess.Popen[str]:
         """A run in a process group of its own, so that its children can be killed with it."""
         return subprocess.Popen(
-            self.arguments(),
+            self.arguments(until=until),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,22 +49,26 @@ def first_rows(path: Path, number: int) -> list[dict[str, object]]:
         return [{"text": row["text"], "label": int(row["label"])} for row in rows]
 
 
-@pytest.mark.parametrize("name", ["imdb_gru", "imdb_bert", "tpu_bert_base"])
-def test_shipped_imdb_config_fits_the_data_set_of_tfds(
-    name: str, real_data: Callable[[str], Path], tmp_path: Path, checkout: Path
-) -> None:
-    import json
-
-    imdb = real_data("imdb")
+@pytest.fixture(scope="module")
+def tfds_imdb(real_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which TFDS has prepared 150 reviews of each split."""
+    imdb, folder = real_data("imdb"), tmp_path_factory.mktemp("tfds")
     rows = {split: first_rows(imdb / f"{split}.csv.gz", 150) for split in ("train", "test")}
     subprocess.run(
-        [sys.executable, "-c", PREPARE, str(tmp_path)],
+        [sys.executable, "-c", PREPARE, str(folder)],
         input=json.dumps(rows),
         capture_output=True,
         text=True,
         check=True,
     )
-    overrides = [f"data_dir={tmp_path}", "preprocess.vocabulary={size: 500}"]
+    return folder
+
+
+@pytest.mark.parametrize("name", ["imdb_gru", "imdb_bert", "tpu_bert_base"])
+def test_shipped_imdb_config_fits_the_data_set_of_tfds(
+    name: str, tfds_imdb: Path, tmp_path: Path, checkout: Path
+) -> None:
+    overrides = [f"data_dir={tfds_imdb}", "preprocess.vocabulary={size: 500}"]
     if name == "tpu_bert_base":
         overrides.append("train.model={type: bert}")  # its preset is fetched from a hub
     config = api.load(checkout / "configs" / f"{name}.yaml", overrides)

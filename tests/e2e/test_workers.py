@@ -20,8 +20,7 @@ from .conftest import Shrunk
 
 pytestmark = pytest.mark.timeout(600)  # four processes, two at a time
 ALONE = "hardware.replicas=null"  # each worker is one replica
-LONG = ("train.epochs=12", "train.early_stopping_patience=null", "train.checkpoint_every=10")
-UNTIL_TRAIN = ("--until", "train")
+LONG = ("train.epochs=8", "train.early_stopping_patience=null", "train.checkpoint_every=10")
 
 
 def start(demo: Shrunk) -> list[subprocess.Popen[str]]:
@@ -37,7 +36,7 @@ def start(demo: Shrunk) -> list[subprocess.Popen[str]]:
         with output(demo, index).open("w") as file:
             workers.append(
                 subprocess.Popen(
-                    [*demo.arguments(ALONE, *LONG), *UNTIL_TRAIN],
+                    demo.arguments(ALONE, *LONG, until="train"),
                     env=os.environ | {"TF_CONFIG": json.dumps(place)},
                     stdout=file,
                     stderr=subprocess.STDOUT,

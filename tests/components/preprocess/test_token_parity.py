@@ -141,7 +141,7 @@ def learn(folder: Path, texts: list[str]) -> Learnt:
 
 @pytest.fixture(scope="module")
 def strings() -> list[str]:
-    return random_texts(10_000, seed=1)
+    return random_texts(6_000, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ NOISY = {"dropout": 0.1, "epochs": 2, "global_batch_size": 8, "buckets": [6, 10]
 SHORT = {"dropout": 0.0, "epochs": 1, "global_batch_size": 8, "buckets": [10]}
 EXACT = NOISY | {"dropout": 0.0, "learning_rate": 0.01, "clip_norm": 0.05}
 
-pytestmark = pytest.mark.timeout(900)  # the fixture waits for five processes at once
+pytestmark = pytest.mark.timeout(900)  # the fixture waits for five processes
 
 Runs = dict[str, dict[str, Any]]
 
@@ -42,7 +43,8 @@ def runs(request: pytest.FixtureRequest) -> Runs:
         "4 first": {"replicas": 4, "trainings": [short]},
         "8 first": {"replicas": 8, "trainings": [short]},
     }
-    children = {name: _child(value) for name, value in wanted.items()}
+    pool = ThreadPoolExecutor(max_workers=2)
+    children = {name: pool.submit(_child, value) for name, value in wanted.items()}
     hardware = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
     done = {
         "1 first": {
@@ -51,21 +53,21 @@ def runs(request: pytest.FixtureRequest) -> Runs:
             "after_overflow": list(after_overflow(hardware.start())),
         }
     }
-    for name, child in children.items():
-        out, err = child.communicate(timeout=800)
-        assert child.returncode == 0, err
-        done[name] = json.loads(out.splitlines()[-1])
-    return done
+    with pool:
+        return done | {name: child.result() for name, child in children.items()}
 
 
-def _child(wanted: dict[str, Any]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def _child(wanted: dict[str, Any]) -> dict[str, Any]:
+    child = subprocess.run(
         [sys.executable, "-m", "tests.components.train.child", json.dumps(wanted)],
         cwd=CHECKOUT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=400,
     )
+    assert child.returncode == 0, child.stderr
+    facts: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+    return facts
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
