@@ -23,9 +23,9 @@ and, where it reads what no other stage made,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,6 +74,13 @@ class Lane(Protocol):
         """Processes that train together."""
 
     @property
+    def num_hosts(self) -> int:
+        """Machines that read, each its share of the rows.
+
+        As many as workers, but on a slice of TPU chips on several hosts, which one process leads.
+        """
+
+    @property
     def worker_index(self) -> int:
         """Of this process among them. Only 0, the chief, writes what the stage leaves behind."""
 
@@ -103,6 +110,7 @@ class Context:
     workdir: Path  # empty, the stage's own; becomes the artifact when the stage returns
     shared: str = ""  # where workers on other machines leave files of the artifact; else workdir
     unfinished: str = ""  # a folder that outlives failed attempts, to go on from; may be a bucket's
+    places: Mapping[str, str] = field(default_factory=dict)  # as of `everywhere`
     callbacks: tuple[Any, ...] = ()  # of Keras, the caller's own, for the stage that trains
     data_dir: Path | str  # where relative source paths start: a folder, or gs://bucket/folder
     seed: int
@@ -114,3 +122,7 @@ class Context:
             object.__setattr__(self, "shared", str(self.workdir))
         if not self.unfinished:
             object.__setattr__(self, "unfinished", f"{self.workdir}.unfinished")
+
+    def everywhere(self, uri: str) -> str:
+        """The place of an input artifact for other machines, `uri` being that on this one."""
+        return self.places.get(uri, uri)

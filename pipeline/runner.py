@@ -184,6 +184,10 @@ class _Run:
         ctx = Context(
             workdir=folder,
             shared=self.shelf.shared(step.name, step.key),
+            places={
+                self.artifacts[maker].uri: self.shelf.shared(maker, self.keys[maker])
+                for maker in step.inputs.values()
+            },
             unfinished=self.shelf.unfinished(step.name, step.key),
             callbacks=self.callbacks,
             data_dir=self.config.data_dir,

@@ -116,11 +116,11 @@ class Checkpointer(keras.callbacks.Callback):
         """Puts everything back to where `checkpoint` was saved.
 
         Raises:
-            ValueError: it is of other batches or another number of workers.
+            ValueError: it is of other batches or another number of hosts.
         """
         if checkpoint.facts["plan"] != self._plan:
             raise ValueError(
-                f"train: a checkpoint must be of the same batches and workers, {self._plan}; "
+                f"train: a checkpoint must be of the same batches and hosts, {self._plan}; "
                 f"received {checkpoint.folder} of {checkpoint.facts['plan']}; train with as many "
                 "workers and replicas as before, or remove that folder to start anew"
             )

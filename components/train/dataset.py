@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from .. import files
 from ..batches import num_tokens, parse_examples
 from ..contracts import Split
 from ..example_spec import SHARDS_READ_AT_ONCE, TOKEN_IDS
@@ -52,14 +53,15 @@ def training_batches(
     does one of fewer where one host reads all. Of several, those that have fewer rows go on with
     batches of weight 0.
     """
-    files, kept = _share(split, folder, share)
+    names, kept = _share(split, folder, share)
 
     def epoch_chunks(epoch: tf.Tensor) -> Any:
         # Far apart, so that two runs with neighbouring seeds do not share epochs.
         epoch_seed = tf.constant(seed, tf.int64) * 1_000_003 + epoch
-        names = tf.data.Dataset.from_tensor_slices(files)
-        names = names.shuffle(len(files), seed=epoch_seed, reshuffle_each_iteration=False)
-        examples = kept(_read(names, len(files)))
+        shuffled_names = tf.data.Dataset.from_tensor_slices(names).shuffle(
+            len(names), seed=epoch_seed, reshuffle_each_iteration=False
+        )
+        examples = kept(_read(shuffled_names, len(names)))
         shuffled = examples.shuffle(shuffle_rows, seed=epoch_seed, reshuffle_each_iteration=False)
         return _exactly(num_steps, _chunks(shuffled, lengths, rows), examples, len(rows), share)
 
@@ -79,8 +81,8 @@ def validation_batches(
     share: tuple[int, int] = (0, 1),
 ) -> Any:
     """One pass in the order of the shards; elements as of `training_batches`."""
-    files, kept = _share(split, folder, share)
-    examples = kept(_read(tf.data.Dataset.from_tensor_slices(files), 1))
+    names, kept = _share(split, folder, share)
+    examples = kept(_read(tf.data.Dataset.from_tensor_slices(names), 1))
     chunks = _exactly(num_steps, _chunks(examples, lengths, rows), examples, len(rows), share)
     return _finished(chunks, lengths, rows, has_text_pair)
 
@@ -128,10 +130,10 @@ def _share(
     Every `count`-th file; where there are fewer files than hosts, every `count`-th row of all.
     """
     index, count = share
-    files = [str(Path(folder) / shard.records_file) for shard in split.shards]
-    if len(files) >= count:
-        return files[index::count], lambda examples: examples
-    return files, lambda examples: examples.shard(count, index)
+    names = [files.join(str(folder), shard.records_file) for shard in split.shards]
+    if len(names) >= count:
+        return names[index::count], lambda examples: examples
+    return names, lambda examples: examples.shard(count, index)
 
 
 def _exactly(

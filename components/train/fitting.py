@@ -211,7 +211,7 @@ def fitting(
                 "lengths": list(plan.lengths),
                 "rows": list(plan.rows),
                 "train_steps": plan.train_steps,
-                "num_workers": lane.num_workers,
+                "num_hosts": lane.num_hosts,
             },
             every=config.checkpoint_every,
             log=log,
@@ -233,8 +233,8 @@ def _fed(lane: Lane, plan: Plan, make: Callable[..., Any], **settings: Any) -> A
         return dataset.in_one_shape(
             make(share=share, **settings),
             lengths=plan.lengths,
-            rows=[rows // lane.num_workers for rows in plan.rows],
-            num_parts=lane.num_replicas // lane.num_workers,
+            rows=[rows // lane.num_hosts for rows in plan.rows],
+            num_parts=lane.num_replicas // lane.num_hosts,
         )
 
     return lane.feed(of_a_worker)
@@ -247,7 +247,7 @@ def _readers(
     reader: dict[str, Any] = {
         "folder": shards.uri,
         "lengths": plan.lengths,
-        "rows": [rows // lane.num_workers for rows in plan.rows],
+        "rows": [rows // lane.num_hosts for rows in plan.rows],
         "has_text_pair": shards.has_text_pair,
     }
     training = partial(

@@ -43,7 +43,7 @@ def train(
     keras.utils.set_random_seed(seed or 2**31 - 2)
     plan, classifier, trainee = _built(config, shards, lane)
     _announce(classifier, plan, shards, lane, log)
-    _warn_of_idle_workers(config, plan, shards, lane, log)
+    _warn_of_idle_hosts(config, plan, shards, lane, log)
     fitted = fitting(
         config,
         shards,
@@ -84,7 +84,7 @@ def _built(config: Config, shards: ShardSet, lane: Lane) -> tuple[Plan, keras.Mo
         shards,
         num_replicas=lane.num_replicas,
         strategy=lane.strategy_name,
-        num_workers=lane.num_workers,
+        num_hosts=lane.num_hosts,
     )
     with lane.scope():
         classifier = build(
@@ -136,16 +136,14 @@ def _announce(classifier: keras.Model, plan: Plan, shards: ShardSet, lane: Lane,
     )
 
 
-def _warn_of_idle_workers(
-    config: Config, plan: Plan, shards: ShardSet, lane: Lane, log: Log
-) -> None:
-    if lane.num_workers == 1:
+def _warn_of_idle_hosts(config: Config, plan: Plan, shards: ShardSet, lane: Lane, log: Log) -> None:
+    if lane.num_hosts == 1:
         return
     alone = make_plan(config, shards, num_replicas=lane.num_replicas, strategy=lane.strategy_name)
     if plan.train_steps > _UNEVEN * alone.train_steps:
         log.warning(
             f"train: {len(shards.split('train').shards)} shards give some of the "
-            f"{lane.num_workers} workers more rows than others, which then wait: "
+            f"{lane.num_hosts} hosts more rows than others, which then wait: "
             f"{plan.train_steps:,} steps an epoch instead of {alone.train_steps:,}; raise "
             "preprocess.num_shards for more even shares"
         )

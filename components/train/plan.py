@@ -34,13 +34,13 @@ def make_plan(
     *,
     num_replicas: int = 1,
     strategy: str = "cpu",
-    num_workers: int = 1,
+    num_hosts: int = 1,
 ) -> Plan:
     """Widths, rows and numbers of batches, from the length counts of the shards alone.
 
     Raises:
         ValueError: `train.buckets` holds a width beyond the rows of the shards, or there are fewer
-            rows than workers.
+            rows than hosts.
     """
     training = shards.split("train").length_counts
     lengths = _lengths(config, shards)
@@ -50,9 +50,9 @@ def make_plan(
         constant_tokens=config.constant_tokens,
         multiple=num_replicas * config.accumulate_steps,
     )
-    of_a_worker = [n // num_workers for n in rows]
+    of_a_host = [n // num_hosts for n in rows]
     steps = [
-        _num_batches(shards.split(name), lengths, of_a_worker, num_workers)
+        _num_batches(shards.split(name), lengths, of_a_host, num_hosts)
         for name in ("train", "validation")
     ]
     train_steps, validation_steps = steps
@@ -75,21 +75,21 @@ def make_plan(
     )
 
 
-def _num_batches(split: Split, lengths: tuple[int, ...], rows: list[int], num_workers: int) -> int:
-    """Batches in a pass for the worker with the most of them, as `dataset` deals rows out.
+def _num_batches(split: Split, lengths: tuple[int, ...], rows: list[int], num_hosts: int) -> int:
+    """Batches in a pass for the host with the most of them, as `dataset` deals rows out.
 
     Where rows are dealt out and not files, it is not known who gets which: then the most that
     anybody could need.
     """
-    if split.num_examples < num_workers:
+    if split.num_examples < num_hosts:
         raise ValueError(
-            f"train: the {split.name} split must hold a row for each of {num_workers} workers; "
-            f"received {split.num_examples}; start fewer workers"
+            f"train: the {split.name} split must hold a row for each of {num_hosts} hosts; "
+            f"received {split.num_examples}; start fewer"
         )
-    if num_workers == 1:
+    if num_hosts == 1:
         return sum(buckets.num_batches(split.length_counts, lengths, rows))
-    if len(split.shards) < num_workers:
-        share = -(-split.num_examples // num_workers)
+    if len(split.shards) < num_hosts:
+        share = -(-split.num_examples // num_hosts)
         most_of_each = [min(count, share) for count in split.length_counts]
         return min(
             sum(buckets.num_batches(most_of_each, lengths, rows)),
@@ -97,10 +97,10 @@ def _num_batches(split: Split, lengths: tuple[int, ...], rows: list[int], num_wo
         )
     if not all(shard.length_counts for shard in split.shards):
         raise ValueError(
-            f"train: shards must tell the lengths of their rows to {num_workers} workers; received "
+            f"train: shards must tell the lengths of their rows to {num_hosts} hosts; received "
             "shards of an older release; run preprocess again"
         )
-    dealt = (split.shards[worker::num_workers] for worker in range(num_workers))
+    dealt = (split.shards[host::num_hosts] for host in range(num_hosts))
     columns = (zip(*(shard.length_counts for shard in shards), strict=True) for shards in dealt)
     counts = ([sum(column) for column in columns_of_one] for columns_of_one in columns)
     return max(sum(buckets.num_batches(of_one, lengths, rows)) for of_one in counts)

@@ -6,16 +6,17 @@ import hashlib
 import itertools
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from .. import files
 from ..contracts import ShardSet, TrainedModel
 from ..modeling import BertSpec, ModelSpec
 from ..preset_files import check_preset
-from ..stage import Context
+from ..stage import Context, Lane
 from .sinks import MlflowConfig
 
 VERSION = 2
@@ -169,7 +170,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
 
     return loop.train(
         config,
-        inputs.shards,
+        _seen_by_all_hosts(inputs.shards, lane, ctx),
         workdir=ctx.workdir,
         checkpoints=Checkpoints(
             ctx.unfinished,
@@ -183,6 +184,20 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
         log=ctx.log,
         user_callbacks=ctx.callbacks,
     )
+
+
+def _seen_by_all_hosts(shards: ShardSet, lane: Lane, ctx: Context) -> ShardSet:
+    """The shards where all that read them find them; one process may lead several hosts."""
+    if lane.num_hosts == lane.num_workers:
+        return shards
+    place = ctx.everywhere(shards.uri)
+    if not files.is_remote(place):
+        raise ValueError(
+            f"--root: must be in a bucket for {lane.description}, for each host reads its share of "
+            f"the shards itself; received {place}; run with --root gs://BUCKET/runs, or take a "
+            "slice of one host, e.g. v5e-8"
+        )
+    return replace(shards, uri=place)
 
 
 def _identity(config: Config, shards: ShardSet, ctx: Context) -> str:

@@ -35,6 +35,7 @@ class ConfiguredLane:
     distribution: Any
     accelerator: str = ""
     num_workers: int = 1
+    num_hosts: int = 1
     worker_index: int = 0
 
     @contextmanager
@@ -202,6 +203,7 @@ def _workers(config: HardwareConfig, place: Cluster) -> ConfiguredLane:
         ),
         distribution=distribution,
         num_workers=place.num_workers,
+        num_hosts=place.num_workers,
         worker_index=place.worker_index,
     )
 
@@ -226,13 +228,7 @@ def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
             f"hardware.strategy: a TPU that can be started is needed; received one by {evidence} "
             f"that answered: {error}; `tpuline doctor` looks for the reason"
         ) from error
-    if distribution.extended.num_hosts > 1:
-        raise ValueError(
-            "hardware.strategy: a TPU of one host is needed so far; received one of "
-            f"{distribution.extended.num_hosts} hosts, which would all have to reach the shards; "
-            "choose a slice of one host, e.g. v5e-8"
-        )
-    num_replicas = distribution.num_replicas_in_sync
+    num_replicas, num_hosts = distribution.num_replicas_in_sync, distribution.extended.num_hosts
     if config.replicas not in (None, num_replicas):
         raise ValueError(
             f"hardware.replicas: must be null or {num_replicas}, the cores of this TPU; "
@@ -242,8 +238,12 @@ def _tpu(config: HardwareConfig, evidence: str | None) -> ConfiguredLane:
         strategy_name="tpu",
         num_replicas=num_replicas,
         precision=precision,
-        description=f"{num_replicas} x TPU core, {precision}",
+        description=(
+            f"{num_replicas} x TPU core"
+            f"{f' on {num_hosts} hosts' if num_hosts > 1 else ''}, {precision}"
+        ),
         distribution=distribution,
+        num_hosts=num_hosts,
         accelerator=_slice_name(num_replicas),
     )
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tpuline.components import files
+from tpuline.components.stage import Context
+from tpuline.components.train import stage as train
 from tpuline.pipeline import api, config
 from tpuline.pipeline.cli import main
 
@@ -65,6 +68,23 @@ def test_run_in_a_bucket_is_reused_explained_and_shown_from_another_machine(
     assert len({json.loads(event)["message"] for event in events}) >= 2
     assert sum(b"reused" in event and b"preprocess: reused" in event for event in events) == 1
     assert files.exists(f"{first.place}/report.html")
+
+
+def test_stage_is_told_where_other_machines_find_its_inputs(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def look(config: Any, inputs: train.Inputs, ctx: Context) -> Any:
+        found.append(ctx.everywhere(inputs.shards.uri))
+        raise ValueError("seen")
+
+    monkeypatch.setattr(train, "run", look)
+    root = files.join(bucket, "runs")
+    result = api.run(load(bucket), root=root, until="train")
+    key = result.stages[0].key
+    assert found == [f"{root}/preprocess/{key}"]
+    assert files.exists(f"{found[0]}/manifest.json")
 
 
 def test_bucket_that_is_not_there_is_a_fault_of_the_config(bucket: str) -> None:

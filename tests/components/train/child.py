@@ -5,6 +5,7 @@ Prints one JSON line: a list with the facts of every training it did, one after 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -25,6 +26,8 @@ def main(wanted: dict[str, Any]) -> None:
         HardwareConfig(strategy="cpu", replicas=wanted["replicas"], precision="float32")
     )
     lane = hardware.start()  # before anything else touches TensorFlow
+    if wanted.get("a_host_each"):
+        lane = a_host_each(hardware)
     facts = [train(hardware, training) for training in wanted["trainings"]]
     moments = {"first_moment": first_moment(lane), "after_overflow": after_overflow(lane)}
     print(json.dumps({"trained": facts} | moments))
@@ -48,7 +51,12 @@ def train(hardware: Any, wanted: dict[str, Any]) -> dict[str, Any]:
         workdir = Path(scratch) / "train"
         workdir.mkdir()
         context = Context(
-            workdir=workdir, data_dir=workdir, seed=7, hardware=hardware, log=toy.Memory()
+            workdir=workdir,
+            data_dir=workdir,
+            seed=7,
+            hardware=hardware,
+            log=toy.Memory(),
+            places={shards.uri: f"file://{shards.uri}"},
         )
         config = stage.Config(model=spec, **wanted)
         trained = stage.run(config, stage.Inputs(shards=shards), context)
@@ -100,6 +108,19 @@ def after_overflow(lane: Any) -> tuple[float, float]:
         )
         strategy.run(step, (numbers,))
         return float(variable.numpy()), float(optimizer.dynamic_scale.numpy())
+
+
+def a_host_each(hardware: Any) -> Any:
+    """Lets the replicas read as on a TPU slice of as many hosts, which one process leads."""
+    from tpuline.pipeline.hardware import strategy
+
+    lane = hardware.start()
+    extended = lane.distribution.extended
+    ((_, devices),) = extended._input_workers_devices
+    extended._input_workers_devices = [(device, (device,)) for device in devices]
+    lane = dataclasses.replace(lane, num_hosts=len(devices))
+    strategy._LANES[hardware.config] = lane
+    return lane
 
 
 def split_cpu(number: int) -> None:

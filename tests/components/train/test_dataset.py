@@ -159,7 +159,7 @@ def test_hosts_share_the_rows_and_take_the_same_number_of_steps(
     shards: ShardSet, hosts: int
 ) -> None:
     config = stage.Config(global_batch_size=BATCH * hosts, buckets=(6, 10))
-    planned = plan.make_plan(config, shards, num_replicas=hosts, num_workers=hosts)
+    planned = plan.make_plan(config, shards, num_replicas=hosts, num_hosts=hosts)
     assert planned.lengths == (6, 10, 16)
     rows_at_most = BATCH * hosts * (planned.train_steps - len(planned.lengths))
     assert rows_at_most <= 90 + BATCH * hosts  # about as many steps as one host would take

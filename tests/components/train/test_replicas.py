@@ -18,9 +18,11 @@ from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 CHECKOUT = Path(__file__).resolve().parents[3]
 NOISY = {"dropout": 0.1, "epochs": 2, "global_batch_size": 8, "buckets": [6, 10]}
 SHORT = {"dropout": 0.0, "epochs": 1, "global_batch_size": 8, "buckets": [10]}
+# All rows in one batch: hosts that read their share then see the same batches as one.
+WHOLE = SHORT | {"epochs": 3, "global_batch_size": 120, "buckets": [], "learning_rate": 0.05}
 EXACT = NOISY | {"dropout": 0.0, "learning_rate": 0.01, "clip_norm": 0.05}
 
-pytestmark = pytest.mark.timeout(900)  # the fixture waits for five processes
+pytestmark = pytest.mark.timeout(900)  # the fixture waits for six processes
 
 Runs = dict[str, dict[str, Any]]
 
@@ -35,10 +37,13 @@ Runs = dict[str, dict[str, Any]]
 )
 def runs(request: pytest.FixtureRequest) -> Runs:
     """What children printed, and the same from this process, which did who knows what."""
-    noisy, exact, short = (kind | {"model": request.param} for kind in (NOISY, EXACT, SHORT))
+    noisy, exact, short, whole = (
+        kind | {"model": request.param} for kind in (NOISY, EXACT, SHORT, WHOLE)
+    )
     wanted = {
-        "1 later": {"replicas": 1, "trainings": [exact, noisy, short]},
+        "1 later": {"replicas": 1, "trainings": [exact, noisy, short, whole]},
         "2 first": {"replicas": 2, "trainings": [noisy]},
+        "2 hosts": {"replicas": 2, "a_host_each": True, "trainings": [whole]},
         "2 later": {"replicas": 2, "logical_cpus": 3, "trainings": [exact, noisy]},
         "4 first": {"replicas": 4, "trainings": [short]},
         "8 first": {"replicas": 8, "trainings": [short]},
@@ -80,7 +85,9 @@ def test_same_seed_gives_the_same_weights_file_whatever_ran_before(
     assert _losses(first) == _losses(later)
 
 
-@pytest.mark.parametrize(("replicas", "which"), [("2 later", 0), ("4 first", 2), ("8 first", 2)])
+@pytest.mark.parametrize(
+    ("replicas", "which"), [("2 later", 0), ("4 first", 2), ("8 first", 2), ("2 hosts", 3)]
+)
 def test_losses_and_metrics_do_not_depend_on_the_number_of_replicas(
     runs: Runs, replicas: str, which: int
 ) -> None:

@@ -240,9 +240,9 @@ def test_other_batches_are_refused_by_a_checkpoint(tmp_path: Path) -> None:
         train_toy(tmp_path, log=log)
     state = next((tmp_path / "train.unfinished").glob("*/checkpoint.json"))
     told = json.loads(state.read_text())
-    told["facts"]["plan"]["num_workers"] = 2
+    told["facts"]["plan"]["num_hosts"] = 2
     state.write_text(json.dumps(told))
-    with pytest.raises(ValueError, match="of the same batches and workers"):
+    with pytest.raises(ValueError, match="of the same batches and hosts"):
         train_toy(tmp_path)
 
 

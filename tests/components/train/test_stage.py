@@ -292,16 +292,32 @@ def test_constant_tokens_give_short_rows_larger_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("factor", "warns"), [(1, False), (2, True)])
-def test_workers_that_would_wait_for_others_are_warned_of(
+def test_hosts_that_would_wait_for_others_are_warned_of(
     tmp_path: Path, factor: int, warns: bool
 ) -> None:
     shards, log = toy.shard_set(tmp_path), toy.Memory()
     config = stage.Config(model=SMALL, global_batch_size=8)
     planned = plan.make_plan(config, shards, num_replicas=2)
     dealt = replace(planned, train_steps=factor * planned.train_steps)
-    lane: Any = SimpleNamespace(num_workers=2, num_replicas=2, strategy_name="cpu")
-    loop._warn_of_idle_workers(config, dealt, shards, lane, log)
+    lane: Any = SimpleNamespace(num_hosts=2, num_replicas=2, strategy_name="cpu")
+    loop._warn_of_idle_hosts(config, dealt, shards, lane, log)
     assert any("raise preprocess.num_shards" in message for message, _ in log.infos) == warns
+
+
+def test_hosts_that_one_process_leads_read_where_all_of_them_can(tmp_path: Path) -> None:
+    """As on a TPU slice of two hosts; what they are fed is tested in `test_replicas`."""
+    shards = toy.shard_set(tmp_path)
+    lane: Any = SimpleNamespace(num_hosts=2, num_workers=1, description="16 x TPU core on 2 hosts")
+    cpu = ConfiguredHardware(HardwareConfig(strategy="cpu"))
+    known: dict[str, Any] = {"workdir": tmp_path, "data_dir": tmp_path, "seed": 1, "hardware": cpu}
+    bucket = {shards.uri: "gs://bucket/runs/preprocess/key"}
+    there = Context(**known, log=toy.Memory(), places=bucket)
+    assert stage._seen_by_all_hosts(shards, lane, there).uri == bucket[shards.uri]
+    here = Context(**known, log=toy.Memory(), places={shards.uri: str(tmp_path)})
+    with pytest.raises(ValueError, match=r"--root: must be in a bucket for 16 x TPU.*received /"):
+        stage._seen_by_all_hosts(shards, lane, here)
+    lane.num_workers = 2  # two processes, each with its own
+    assert stage._seen_by_all_hosts(shards, lane, there) is shards
 
 
 def test_batch_that_does_not_divide_among_replicas_is_refused(tmp_path: Path) -> None:
