@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -59,14 +60,20 @@ def ended(workers: list[subprocess.Popen[str]]) -> list[int]:
             worker.wait()
 
 
-def test_lost_worker_ends_the_run_and_all_go_on_from_the_checkpoint(shrunk: Shrunk) -> None:
-    shrunk.root.parent.mkdir(exist_ok=True)
-    workers = start(shrunk)
+def training(demo: Shrunk) -> list[subprocess.Popen[str]]:
+    """Both workers, once they have trained up to a checkpoint."""
+    demo.root.parent.mkdir(exist_ok=True)
+    workers = start(demo)
     deadline = time.monotonic() + 240
-    while not list(shrunk.root.glob("train/*.unfinished/*.step-[1-9]*/checkpoint.json")):
-        assert workers[0].poll() is None, output(shrunk, 0).read_text()
-        assert time.monotonic() < deadline, output(shrunk, 0).read_text()
+    while not list(demo.root.glob("train/*.unfinished/*.step-[1-9]*/checkpoint.json")):
+        assert workers[0].poll() is None, output(demo, 0).read_text()
+        assert time.monotonic() < deadline, output(demo, 0).read_text()
         time.sleep(0.05)
+    return workers
+
+
+def test_lost_worker_ends_the_run_and_all_go_on_from_the_checkpoint(shrunk: Shrunk) -> None:
+    workers = training(shrunk)
     workers[1].send_signal(signal.SIGKILL)
     assert ended(workers) == [1, -signal.SIGKILL]
     said = output(shrunk, 0).read_text()
@@ -89,6 +96,23 @@ def test_lost_worker_ends_the_run_and_all_go_on_from_the_checkpoint(shrunk: Shru
         "report.html",
         "report.json",
     }
+
+
+@pytest.mark.slow
+def test_worker_told_to_stop_stops_all_at_one_step_and_all_go_on_from_it(shrunk: Shrunk) -> None:
+    workers = training(shrunk)
+    workers[1].send_signal(signal.SIGTERM)
+    assert ended(workers) == [128 + signal.SIGTERM] * 2, output(shrunk, 0).read_text()
+    steps = {
+        re.findall(r"checkpoint of step (\d+)", output(shrunk, i).read_text())[-1] for i in (0, 1)
+    }
+    assert len(steps) == 1
+    assert ended(start(shrunk)) == [0, 0], output(shrunk, 0).read_text()
+    for index in (0, 1):
+        assert (
+            f"going on from the checkpoint of step {min(steps)}"
+            in output(shrunk, index).read_text()
+        )
 
 
 @pytest.mark.parametrize("text", ['{"cluster": ', '{"cluster": {"worker": ["a:1", "b:2"]}, "task": '

@@ -14,10 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.components.train import toy
 from tpuline.components.modeling import BagSpec, BertSpec
 from tpuline.components.stage import Context
-from tpuline.components.train import stage
+from tpuline.components.train import fitting, speed, stage
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -59,7 +61,24 @@ def train(folder: Path, *, model: str, hardware: Any, log: toy.Memory) -> dict[s
     return asdict(trained) | {"sha256": hashlib.sha256(content).hexdigest(), "said": said}
 
 
+def spoiling(*steps: int) -> type[speed.Speedometer]:
+    """Takes the place of `fitting.Speedometer`: spoils a weight after some steps, once each, as a
+    broken chip might."""
+    left = list(steps)
+
+    class Spoiling(speed.Speedometer):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            super().on_train_batch_end(batch, logs)
+            if left and self._trainee.progress.num_steps >= left[0]:
+                left.pop(0)
+                self._trainee.get_layer("logits").bias.assign([np.nan, 0.0])
+
+    return Spoiling
+
+
 def main(wanted: dict[str, Any]) -> None:
+    if "spoilt_after" in wanted:
+        fitting.Speedometer = spoiling(*wanted["spoilt_after"])  # type: ignore[misc]
     hardware = ConfiguredHardware(
         HardwareConfig(
             strategy="cpu", replicas=wanted["replicas"], precision=TRAININGS[wanted["model"]][0]

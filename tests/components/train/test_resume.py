@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from tests.components.train import toy
-from tests.components.train.resume_child import TRAININGS, train
+from tests.components.train.resume_child import TRAININGS, spoiling, train
 from tests.components.train.test_stage import train as train_toy
-from tpuline.components.train import dataset, fitting, speed, trainee
+from tpuline.components.train import dataset, fitting, trainee
 from tpuline.components.train.checkpoint import Checkpoints
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
@@ -141,17 +141,16 @@ def test_disk_that_is_full_keeps_the_checkpoint_before(
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
-    """Spoils a weight after some steps, once each, as a broken chip might."""
-    left = list(steps)
+    monkeypatch.setattr(fitting, "Speedometer", spoiling(*steps))
 
-    class Spoiling(speed.Speedometer):
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            super().on_train_batch_end(batch, logs)
-            if left and self._trainee.progress.num_steps >= left[0]:
-                left.pop(0)
-                self._trainee.get_layer("logits").bias.assign([np.nan, 0.0])
 
-    monkeypatch.setattr(fitting, "Speedometer", Spoiling)
+@pytest.mark.slow
+def test_broken_loss_goes_back_on_two_replicas_as_on_one(tmp_path: Path) -> None:
+    one, two = (facts(child(tmp_path / str(n), n, model="bag", spoilt_after=[5])) for n in (1, 2))
+    assert [len(trained["rollbacks"]) for trained in (one, two)] == [1, 1]
+    assert one["rollbacks"] == two["rollbacks"]
+    assert one["num_steps"] == two["num_steps"]
+    assert all(np.isfinite(epoch["loss"]) for epoch in two["history"])
 
 
 @pytest.mark.parametrize("checkpoint_every", [4, 100])  # broken weights come to be saved, or not
