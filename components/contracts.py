@@ -117,7 +117,7 @@ class TrainedModel:
     """The best weights and what is needed to rebuild the model around them."""
 
     uri: str
-    weights_file: str  # Keras .weights.h5, float32
+    weights_file: str  # Keras .weights.h5
     model: ModelSpec
     strategy: str
     num_replicas: int
@@ -140,6 +140,8 @@ class TrainedModel:
     accelerator: str = ""  # "v5e-8"; "" where it is no TPU, or of a kind unknown
     timed_steps: tuple[int, ...] = ()  # steps of each width that the speeds are taken from
     timed_seconds: float = 0.0
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of weights and computation
+    quantization: Literal["int8", "int4"] | None = None  # how the weights are stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,30 @@ class Servable:
     sequence_length: int
     tokenizer_fingerprint: str
     parity: Parity
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceAccuracy:
+    """On all rows of one split."""
+
+    split: str
+    majority: float  # of always answering the label that is most frequent in train
+    linear: float  # of a linear model on words and pairs of words
+
+
+@dataclass(frozen=True, kw_only=True)
+class References:
+    """How far one gets without a neural network."""
+
+    uri: str
+    accuracies: tuple[ReferenceAccuracy, ...]  # of the splits that hold rows
+
+    def of(self, split: str) -> ReferenceAccuracy:
+        """Those on the split called so; `KeyError` names the known ones."""
+        for accuracy in self.accuracies:
+            if accuracy.split == split:
+                return accuracy
+        raise KeyError(f"no split {split!r}; known: {[one.split for one in self.accuracies]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,3 +274,33 @@ class EvalReport:
     mistakes: tuple[Mistake, ...]
     gates: tuple[GateResult, ...]
     verdict: Verdict
+    predictions_file: str  # .npz: labels int64 (N,), predicted int64 (N,), probabilities (N, C)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantResult:
+    """What was measured on one variant of the model, beside the model as it was trained."""
+
+    name: str
+    accuracy: Interval
+    difference: Interval  # of the accuracy from the base's, paired by row
+    p_value: float  # McNemar's, exact: how likely such a difference is where there is none
+    p50_ms: float  # of the smallest batch measured
+    p99_ms: float
+    texts_per_s: float  # of the batch that gives most
+    size_bytes: int
+    usd_per_million: float | None  # texts; None without a price
+    blessed: bool
+    on_front: bool  # none of the blessed is better in one respect and worse in none
+    remarks: tuple[str, ...]  # what a reader must not miss: slower, significantly worse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The variants side by side, and the one to hand over."""
+
+    uri: str
+    batch_size: int  # that latency is told of
+    variants: tuple[VariantResult, ...]  # the base first
+    chosen: str | None  # None: none is blessed
+    reason: str

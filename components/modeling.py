@@ -192,8 +192,16 @@ def _gru(spec: GruSpec, features: Any, vocabulary_size: int) -> Any:
     ops = keras.ops
     embedded = _embedding(features, vocabulary_size, spec.embedding_dim)
     embedded = keras.layers.Dropout(spec.dropout, name="embedding_dropout")(embedded)
+    # TensorFlow has no QR in bfloat16; what is of 16 bits is loaded, not trained.
+    initializer = "orthogonal" if _is_float32() else "glorot_uniform"
     # cuDNN's kernel would be baked into the SavedModel, which must also serve without a GPU.
-    layer = keras.layers.GRU(spec.units, return_sequences=True, use_cudnn=False, name="gru")
+    layer = keras.layers.GRU(
+        spec.units,
+        return_sequences=True,
+        recurrent_initializer=initializer,
+        use_cudnn=False,
+        name="gru",
+    )
     if spec.bidirectional:
         layer = keras.layers.Bidirectional(layer, name="bidirectional_gru")
     # Masked steps keep the state, so the way back starts at the last token of each row.
@@ -203,6 +211,12 @@ def _gru(spec: GruSpec, features: Any, vocabulary_size: int) -> Any:
     return ops.concatenate(
         [ops.cast(highest, "float32"), _mean(states, features[PADDING_MASK])], axis=-1
     )
+
+
+def _is_float32() -> bool:
+    import keras
+
+    return str(keras.config.dtype_policy().variable_dtype) == "float32"
 
 
 def _bag(spec: BagSpec, features: Any, vocabulary_size: int) -> Any:

@@ -15,6 +15,10 @@ and, where it reads what no other stage made,
 * `check(config, data_dir) -> None`: raises `ValueError` for what can be seen without running,
 * `identity(config, data_dir) -> object`: what stands for the config in the cache key: content
   digests in place of paths. JSON types only,
+* `variants(config) -> dict[str, object]`: for a stage that makes several artifacts side by side,
+  the config of each by its name; `run` and `identity` get one of them,
+* `EACH_VARIANT: bool`: whether it runs for what such a stage was given and again for each variant
+  of it; without it, once. A field of `Inputs` that maps names to records takes those of all,
 * `WORKERS: bool`: whether the processes that train together all run it; without it, worker 0 does
   and the others wait for its artifact,
 * `USES: frozenset[str]`: which of `seed`, `hardware` (the config section) and `machine` (this very
@@ -94,6 +98,9 @@ class Lane(Protocol):
 
 class Hardware(Protocol):
     """Starts the configured devices, once a process. Importing TensorFlow happens here."""
+
+    def dtype(self, name: str) -> AbstractContextManager[None]:
+        """Build models inside it: weights and computation are of this dtype. Starts no device."""
 
     @property
     def worker_index(self) -> int:

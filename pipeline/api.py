@@ -191,7 +191,7 @@ def _finished_shards(config: RunConfig, root: str | Path) -> ShardSet | None:
     """What `preprocess` made of this config; None without it, or without its source here."""
     try:
         step = plan_module.make(config, until="preprocess")[-1]
-        manifest = store.at(root).manifest(step.name, step.key)
+        manifest = store.at(root).manifest(step.stage.name, step.key)
     except (ValueError, OSError):
         return None
     return None if manifest is None else store.record(manifest, ShardSet, uri="")
@@ -297,7 +297,7 @@ def _report_file(path: str) -> str:
 
 
 def _stored(step: plan_module.Step, shelf: store.Store) -> bool:
-    return shelf.manifest(step.name, step.key) is not None
+    return shelf.manifest(step.stage.name, step.key) is not None
 
 
 def _steps(config: RunConfig, until: str | None) -> tuple[plan_module.Step, ...]:

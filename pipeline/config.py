@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -229,6 +229,12 @@ def _walk(loc: Sequence[str | int]) -> tuple[str, list[str]]:
     here: Any = _model()
     known = _keys(here)
     for part in loc:
+        if get_origin(here) in (dict, Mapping) and len(get_args(here)) == 2:
+            path.append(str(part))
+            here = get_args(here)[1]
+            if get_origin(here) is Annotated:
+                here = get_args(here)[0]
+            continue
         options = [t for t in get_args(here) if is_dataclass(t)]
         tagged = [t for t in options if part in get_args(get_type_hints(t).get("type"))]
         if tagged:  # pydantic puts the chosen type of a tagged union into the path

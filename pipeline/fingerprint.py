@@ -16,7 +16,7 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def cache_key(*, stage: str, version: int, identity: Any, inputs: Mapping[str, str]) -> str:
+def cache_key(*, stage: str, version: int, identity: Any, inputs: Mapping[str, Any]) -> str:
     """The key of an artifact: `KEY_LENGTH` hex digits of a sha256."""
     parts = {"stage": stage, "version": version, "identity": identity, "inputs": dict(inputs)}
     return hashlib.sha256(canonical(parts).encode()).hexdigest()[:KEY_LENGTH]

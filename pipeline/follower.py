@@ -44,14 +44,14 @@ def follow(
     last = max((i for i, step in enumerate(steps) if step.stage.workers), default=-1)
     for step in steps[: last + 1]:
         try:
-            if step.stage.workers and shelf.manifest(step.name, step.key) is None:
+            if step.stage.workers and shelf.manifest(step.stage.name, step.key) is None:
                 _along(config, step, shelf, artifacts, log, hardware)
             else:
                 artifacts[step.name] = _awaited(
                     step, shelf, log, lambda: _content(report) in (None, before)
                 )
         except Exception as cause:
-            error = StageError(step.name, shelf.shared(step.name, step.key), cause)
+            error = StageError(step.name, shelf.shared(step.stage.name, step.key), cause)
             log.event("error", str(error), traceback=traceback.format_exc())
             break
     status: Status = "failed" if error else "partial"
@@ -77,12 +77,12 @@ def _awaited(
     step: plan.Step, shelf: store.Store, log: RunLog, is_running: Callable[[], bool]
 ) -> Any:
     """The chief's artifact, as soon as it is there."""
-    manifest = shelf.manifest(step.name, step.key)
+    manifest = shelf.manifest(step.stage.name, step.key)
     if manifest is None:
         log.info(f"{step.name}: waiting for {step.key}, which the chief makes", stage=step.name)
     while manifest is None:
         ended = not is_running()
-        manifest = shelf.manifest(step.name, step.key)
+        manifest = shelf.manifest(step.stage.name, step.key)
         if manifest is None and ended:
             raise RuntimeError(
                 "the chief has ended its run without it; its log and report tell why; start all "
@@ -105,14 +105,14 @@ def _along(
     with tempfile.TemporaryDirectory(prefix="tpuline-worker-") as folder:
         ctx = Context(
             workdir=Path(folder),
-            unfinished=shelf.unfinished(step.name, step.key),
+            unfinished=shelf.unfinished(step.stage.name, step.key),
             data_dir=config.data_dir,
             seed=config.seed,
             hardware=hardware,
             log=log,
         )
-        inputs = {field: artifacts[maker] for field, maker in step.inputs.items()}
+        inputs = plan.gathered(step.inputs, artifacts)
         try:
-            step.stage.run(config.sections[step.name], step.stage.Inputs(**inputs), ctx)
+            step.stage.run(step.config, step.stage.Inputs(**inputs), ctx)
         finally:
             log.end_tasks()

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+from ..components.optimize.variants import BASE
 from . import machine, stages
 from .config import RunConfig
 from .errors import ConfigError
 from .fingerprint import cache_key, plain
 
+Wires = dict[str, str | dict[str, str]]
+"""Field of `Inputs` -> name of the step that makes it, or variant -> name of the step."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One stage to be run or reused."""
+    """One stage to be run or reused, for one variant of the model."""
 
     stage: stages.Stage
+    variant: str
+    config: Any  # what `run` gets
     key: str
-    inputs: dict[str, str]  # field of Inputs -> name of the stage that makes it
+    inputs: Wires
     identity: Any  # what stands for the config in the key
 
     @property
     def name(self) -> str:
-        return self.stage.name
+        """`export`, or `export int8` for a variant."""
+        return step_name(self.stage, self.variant)
+
+    @property
+    def makers(self) -> tuple[str, ...]:
+        """The names of all steps that make an input."""
+        several = [[one] if isinstance(one, str) else one.values() for one in self.inputs.values()]
+        return tuple(name for names in several for name in names)
+
+
+def step_name(stage: stages.Stage, variant: str) -> str:
+    """See `Step.name`."""
+    return stage.name if variant == BASE else f"{stage.name} {variant}"
+
+
+def gathered(wires: Wires, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What `found` has of each step, by the field that takes it."""
+    return {
+        field: found[makers]
+        if isinstance(makers, str)
+        else {variant: found[name] for variant, name in makers.items()}
+        for field, makers in wires.items()
+    }
 
 
 def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
@@ -36,26 +64,44 @@ def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
     """
     check_until(until)
     steps: list[Step] = []
-    for stage in stages.table():
-        inputs = wire(stage, [step.stage for step in steps])
-        facts = identity(stage, config)
+    for stage, variant, part in _parts(config):
+        inputs = wire(stage, [(step.stage, step.variant) for step in steps], variant)
+        facts = identity(stage, part, config)
         keys = {step.name: step.key for step in steps}
         steps.append(
             Step(
                 stage=stage,
+                variant=variant,
+                config=part,
                 key=cache_key(
                     stage=stage.name,
                     version=stage.version,
                     identity=facts,
-                    inputs={field: keys[maker] for field, maker in inputs.items()},
+                    inputs=gathered(inputs, keys),
                 ),
                 inputs=inputs,
                 identity=facts,
             )
         )
-        if stage.name == until:
-            break
-    return tuple(steps)
+    if until is None:
+        return tuple(steps)
+    names = [stage.name for stage in stages.table()]
+    wanted = names[: names.index(until) + 1]
+    return tuple(step for step in steps if step.stage.name in wanted)
+
+
+def _parts(config: RunConfig) -> Iterator[tuple[stages.Stage, str, Any]]:
+    """Every stage with each variant that it runs for, and its config for that."""
+    variants: list[str] = []
+    for stage in stages.table():
+        section = config.sections[stage.name]
+        if stage.makes_variants:
+            for name, part in stage.variants(section).items():
+                variants.append(name)
+                yield stage, name, part
+            continue
+        for variant in (BASE, *variants) if stage.each_variant else (BASE,):
+            yield stage, variant, section
 
 
 def check_until(until: str | None) -> None:
@@ -67,23 +113,34 @@ def check_until(until: str | None) -> None:
         )
 
 
-def wire(stage: stages.Stage, earlier: Sequence[stages.Stage]) -> dict[str, str]:
-    """Each field of `stage.Inputs` with the name of the one earlier stage that makes its type."""
-    wires = {}
+def wire(
+    stage: stages.Stage, earlier: Sequence[tuple[stages.Stage, str]], variant: str = BASE
+) -> Wires:
+    """Each field of `stage.Inputs` with the name of the one earlier step that makes its type.
+
+    Of the own variant, and where that has none, of the base. A mapping takes those of all.
+    """
+    wires: Wires = {}
     for field, wanted in get_type_hints(stage.Inputs).items():
-        makers = [other.name for other in earlier if other.Output is wanted]
-        if len(makers) != 1:
+        if get_origin(wanted) is Mapping:
+            (_, wanted) = get_args(wanted)
+            wires[field] = {v: step_name(s, v) for s, v in earlier if s.Output is wanted}
+            continue
+        makers = [step for step in earlier if step[0].Output is wanted]
+        own = [step for step in makers if step[1] == variant]
+        chosen = [step_name(*step) for step in own or makers if step[1] in (variant, BASE)]
+        if len(chosen) != 1:
             raise TypeError(
                 f"{stage.name}.Inputs.{field}: needs exactly one earlier stage that makes a "
-                f"{wanted.__name__}; found {makers or 'none'}"
+                f"{wanted.__name__}; found {chosen or 'none'}"
             )
-        wires[field] = makers[0]
+        wires[field] = chosen[0]
     return wires
 
 
-def identity(stage: stages.Stage, config: RunConfig) -> Any:
+def identity(stage: stages.Stage, part: Any, config: RunConfig) -> Any:
     """What a stage's result depends on besides its inputs. Reads source files for their digests."""
-    facts = {"config": stage.identity(config.sections[stage.name], config.data_dir)}
+    facts = {"config": stage.identity(part, config.data_dir)}
     if "seed" in stage.uses:
         facts["seed"] = config.seed
     if "hardware" in stage.uses:

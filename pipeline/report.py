@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..components.contracts import EvalReport, Servable, ShardSet, Split, TrainedModel
+from ..components.contracts import Choice, EvalReport, Servable, ShardSet, Split, TrainedModel
 from . import report_data
 from .hardware.utilisation import Utilisation
 from .report_text import summary_lines
@@ -60,8 +60,9 @@ class RunFacts:
     error: str | None = None
     shards: ShardSet | None = None
     model: TrainedModel | None = None
-    servable: Servable | None = None
-    evaluation: EvalReport | None = None
+    servable: Servable | None = None  # of the chosen variant; of the base where none is
+    evaluation: EvalReport | None = None  # of the same
+    choice: Choice | None = None
     utilisation: Utilisation | None = None  # of the chips by the training; needs a preflight
 
 
@@ -83,6 +84,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "export": _export(servable) if servable else None,
         "parity": servable.parity if servable else None,
         "evaluate": _evaluate(report) if report else None,
+        "choice": _choice(facts.choice) if facts.choice else None,
         "artifacts": {
             "shards": shards.uri if shards else None,
             "model": model.uri if model else None,
@@ -220,6 +222,15 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
         "per_class": report.per_class,
         "confusion_matrix": report.confusion_matrix,
         "mistakes": report.mistakes,
+    }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    return {
+        "chosen": choice.chosen,
+        "reason": choice.reason,
+        "batch_size": choice.batch_size,
+        "variants": choice.variants,
     }
 
 

@@ -153,7 +153,7 @@ def _figures(facts: RunFacts, document: Mapping[str, Any]) -> dict[str, Any]:
     from markupsafe import Markup
 
     drawn: dict[str, str | None] = dict.fromkeys(("lengths", "loss", "accuracy_curve"))
-    drawn |= dict.fromkeys(("accuracy", "latency", "characters"))
+    drawn |= dict.fromkeys(("accuracy", "latency", "characters", "variants"))
     if facts.shards:
         drawn["lengths"] = _lengths(facts.shards)
         drawn["characters"] = _characters(document["data"]["statistics"])
@@ -164,6 +164,10 @@ def _figures(facts: RunFacts, document: Mapping[str, Any]) -> dict[str, Any]:
         drawn["accuracy"] = _accuracy(facts.evaluation)
         samples = {p.batch_size: p.samples_ms for p in facts.evaluation.latency}
         drawn["latency"] = plots.latency(dict(sorted(samples.items())))
+    if document["choice"]:
+        drawn["variants"] = plots.variants(
+            document["choice"]["variants"], document["choice"]["chosen"]
+        )
     return {name: Markup(svg) if svg else None for name, svg in drawn.items()}
 
 

@@ -35,7 +35,11 @@ def headline(document: Mapping[str, Any]) -> str:
         return f"Failed in {failed[0]}" if failed else "Failed"
     if status == "partial":
         return f"Stopped after {stages[-1]['name']}" if stages else "Nothing was run"
-    return "Blessed" if status == "blessed" else "Refused"
+    if status != "blessed":
+        return "Refused"
+    choice = document["choice"]
+    several = choice is not None and len(choice["variants"]) > 1
+    return f"Blessed: {choice['chosen']}" if several else "Blessed"
 
 
 def summary_lines(document: Mapping[str, Any]) -> list[str]:
@@ -48,6 +52,7 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
     if document["error"]:
         lines += [f"  {line}" for line in document["error"].splitlines()]
     rows = [
+        *_summary_choice(document["choice"]),
         *_summary_quality(document["evaluate"]),
         *_summary_export(document["export"], document["parity"]),
         *_summary_train(document["train"]),
@@ -57,6 +62,23 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
         *[("warning", warning) for warning in document["warnings"]],
     ]  # fmt: skip
     return lines + [f"  {name:<11} {fact}" for name, fact in rows]
+
+
+def _summary_choice(choice: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """One line a variant, where there are any beside the base."""
+    if choice is None or len(choice["variants"]) < 2:
+        return []
+    rows = [("chosen", f"{choice['chosen'] or 'nothing'}: {choice['reason']}")]
+    for variant in choice["variants"]:
+        facts = [
+            text(variant["accuracy"]["value"], ".1%"),
+            f"p99 {text(variant['p99_ms'], '.3g')} ms",
+            size(variant["size_bytes"]),
+            "blessed" if variant["blessed"] else "refused",
+            *variant["remarks"],
+        ]
+        rows.append((variant["name"], ", ".join(facts)))
+    return rows
 
 
 def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..components.contracts import EvalReport, Servable, ShardSet, TrainedModel
+from ..components.contracts import Choice, EvalReport, Servable, ShardSet, TrainedModel
 from ..components.stage import Context, Hardware
 from . import machine, plan, report, store
 from .config import RunConfig
@@ -66,7 +66,7 @@ def execute(
         except StageError as failure:
             error = failure
             break
-    status = _status(run.artifacts, error)
+    status = _status(run.judged(), error)
     facts = report.RunFacts(
         name=config.name,
         status=status,
@@ -78,7 +78,7 @@ def execute(
         warnings=tuple(log.warnings),
         error=str(error) if error else None,
         utilisation=_utilisation(run.artifacts, folder),
-        **_by_type(run.artifacts),
+        **_by_type(run.judged()),
     )
     reported = False
     try:
@@ -124,6 +124,8 @@ class _Run:
         self.config, self.shelf, self.log, self.hardware = config, shelf, log, hardware
         self.callbacks = callbacks
         self.keys = {step.name: step.key for step in steps}
+        self.made_by = {step.name: step.stage.name for step in steps}
+        self.variants = {step.name: step.variant for step in steps}
         self.artifacts: dict[str, Any] = {}
         self.stages: list[report.StageFacts] = []
 
@@ -131,15 +133,15 @@ class _Run:
         """One stage: reused when its artifact is whole, else made. `StageError` when it fails."""
         clock = time.monotonic()
         try:
-            with self.shelf.writing(step.name, step.key, on_wait=lambda: self._waiting(step)):
-                manifest = self.shelf.manifest(step.name, step.key)
+            with self.shelf.writing(step.stage.name, step.key, on_wait=lambda: self._waiting(step)):
+                manifest = self.shelf.manifest(step.stage.name, step.key)
                 reused = manifest is not None
                 if manifest is None:
                     manifest = self._make(step)
                 self.artifacts[step.name] = self.shelf.read(manifest, step.stage.Output)
         except Exception as cause:
             self._tell(step, "failed", time.monotonic() - clock)
-            folder = self.shelf.folder(step.name, step.key)
+            folder = self.shelf.folder(step.stage.name, step.key)
             failure = StageError(step.name, str(folder), cause)
             self.log.event("error", str(failure), traceback=traceback.format_exc())
             raise failure from cause
@@ -150,6 +152,18 @@ class _Run:
         took = f"reused {step.key}" if reused else f"done in {manifest.seconds:.1f} s"
         self.log.info(f"{step.name}: {took}", stage=step.name, key=step.key, reused=reused)
         self._tell(step, "reused" if reused else "done", manifest.seconds)
+
+    def judged(self) -> dict[type, Any]:
+        """One artifact of each type: of the variant that was chosen, else of the base."""
+        base = {type(a): a for n, a in self.artifacts.items() if self.variants[n] == plan.BASE}
+        choice = base.get(Choice)
+        chosen = {
+            type(artifact): artifact
+            for name, artifact in self.artifacts.items()
+            if choice is not None and self.variants[name] == choice.chosen
+        }
+        chosen.pop(TrainedModel, None)  # the curves are those of the training
+        return base | chosen
 
     def _compare(self, step: plan.Step, manifest: store.Manifest) -> None:
         """Warns when what is reused was made by other libraries: the report tells today's."""
@@ -179,16 +193,16 @@ class _Run:
         """Runs one stage in an empty folder and commits what it leaves there."""
         self.log.info(f"{step.name}: running {step.key}", stage=step.name, key=step.key)
         clock, num_warnings = time.monotonic(), len(self.log.warnings)
-        folder = self.shelf.clear(step.name, step.key)
-        inputs = {field: self.artifacts[maker] for field, maker in step.inputs.items()}
+        folder = self.shelf.clear(step.stage.name, step.key)
+        inputs = plan.gathered(step.inputs, self.artifacts)
         ctx = Context(
             workdir=folder,
-            shared=self.shelf.shared(step.name, step.key),
+            shared=self.shelf.shared(step.stage.name, step.key),
             places={
-                self.artifacts[maker].uri: self.shelf.shared(maker, self.keys[maker])
-                for maker in step.inputs.values()
+                self.artifacts[maker].uri: self.shelf.shared(self.made_by[maker], self.keys[maker])
+                for maker in step.makers
             },
-            unfinished=self.shelf.unfinished(step.name, step.key),
+            unfinished=self.shelf.unfinished(step.stage.name, step.key),
             callbacks=self.callbacks,
             data_dir=self.config.data_dir,
             seed=self.config.seed,
@@ -196,42 +210,39 @@ class _Run:
             log=self.log,
         )
         try:
-            output = step.stage.run(
-                self.config.sections[step.name], step.stage.Inputs(**inputs), ctx
-            )
+            output = step.stage.run(step.config, step.stage.Inputs(**inputs), ctx)
         finally:
             self.log.end_tasks()
-        if plan.identity(step.stage, self.config) != step.identity:
+        if plan.identity(step.stage, step.config, self.config) != step.identity:
             raise ValueError("the source changed while it was read; run the same command again")
         manifest = store.Manifest(
             format=store.FORMAT,
-            stage=step.name,
+            stage=step.stage.name,
             key=step.key,
             stage_version=step.stage.version,
             created=store.now(),
             seconds=round(time.monotonic() - clock, 3),
-            inputs={field: self.keys[maker] for field, maker in step.inputs.items()},
+            inputs=plan.gathered(step.inputs, self.keys),
             identity=step.identity,
             versions=machine.versions(),
             machine=machine.describe(),
             warnings=tuple(self.log.warnings[num_warnings:]),
-            files=self.shelf.contents(step.name, step.key),
+            files=self.shelf.contents(step.stage.name, step.key),
             output=asdict(output) | {"uri": "."},
         )
         self.shelf.commit(manifest)
         return manifest
 
 
-def _status(artifacts: dict[str, Any], error: StageError | None) -> Status:
+def _status(artifacts: dict[type, Any], error: StageError | None) -> Status:
     if error is not None:
         return "failed"
-    exported = [a for a in artifacts.values() if isinstance(a, Servable)]
-    judged = [a for a in artifacts.values() if isinstance(a, EvalReport)]
-    if any(not servable.parity.passed for servable in exported):
+    servable, choice = artifacts.get(Servable), artifacts.get(Choice)
+    if choice is not None:
+        return "refused" if choice.chosen is None else "blessed"
+    if servable is not None and not servable.parity.passed:
         return "refused"
-    if not judged:
-        return "partial"
-    return "blessed" if judged[-1].verdict.blessed else "refused"
+    return "partial"
 
 
 def _utilisation(artifacts: dict[str, Any], folder: Path) -> Utilisation | None:
@@ -244,12 +255,13 @@ def _utilisation(artifacts: dict[str, Any], folder: Path) -> Utilisation | None:
     return utilisation(trained[0], stored) if trained else None
 
 
-def _by_type(artifacts: dict[str, Any]) -> dict[str, Any]:
+def _by_type(artifacts: dict[type, Any]) -> dict[str, Any]:
     """The artifacts under the names that the report knows them by."""
     names = {
         ShardSet: "shards",
         TrainedModel: "model",
         Servable: "servable",
         EvalReport: "evaluation",
+        Choice: "choice",
     }
-    return {names[type(a)]: a for a in artifacts.values() if type(a) in names}
+    return {names[kind]: artifact for kind, artifact in artifacts.items() if kind in names}

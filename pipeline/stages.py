@@ -44,6 +44,20 @@ class Stage:
         return getattr(self.module, "USES", frozenset())
 
     @property
+    def each_variant(self) -> bool:
+        """Whether it runs for the model as it was trained and again for each variant of it."""
+        return getattr(self.module, "EACH_VARIANT", False)
+
+    @property
+    def makes_variants(self) -> bool:
+        """Whether it makes one artifact a variant, each with a config of its own."""
+        return hasattr(self.module, "variants")
+
+    def variants(self, config: Any) -> dict[str, Any]:
+        """The config of each variant by its name; none for most stages."""
+        return self.module.variants(config) if self.makes_variants else {}
+
+    @property
     def workers(self) -> bool:
         """Whether all processes that train together run it, and not the chief alone."""
         return getattr(self.module, "WORKERS", False)
@@ -68,16 +82,22 @@ class Stage:
 @cache
 def table() -> tuple[Stage, ...]:
     """All stages, first to last."""
+    from ..components.choose import stage as choose
     from ..components.evaluate import stage as evaluate
     from ..components.export import stage as export
+    from ..components.optimize import stage as optimize
     from ..components.preprocess import stage as preprocess
+    from ..components.reference import stage as reference
     from ..components.train import stage as train
 
     return (
         Stage(name="preprocess", module=preprocess),
         Stage(name="train", module=train),
+        Stage(name="reference", module=reference),
+        Stage(name="optimize", module=optimize),
         Stage(name="export", module=export),
         Stage(name="evaluate", module=evaluate),
+        Stage(name="choose", module=choose),
     )
 
 

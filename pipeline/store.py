@@ -49,7 +49,7 @@ class Manifest:
     stage_version: int
     created: str  # UTC, ISO 8601
     seconds: float  # that the stage took
-    inputs: dict[str, str]  # field of Inputs -> key of the artifact
+    inputs: dict[str, str | dict[str, str]]  # field of Inputs -> key, or variant -> key
     identity: Any  # what the key was made from, for people
     versions: dict[str, str]  # libraries that made it
     machine: dict[str, str]  # that it was made on

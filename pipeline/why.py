@@ -14,9 +14,9 @@ def explain(step: Step, store: Store, rerun: frozenset[str]) -> str | None:
 
     `rerun` names the earlier stages of the same plan that will run.
     """
-    if store.manifest(step.name, step.key) is not None:
+    if store.manifest(step.stage.name, step.key) is not None:
         return None
-    stored = tuple(store.manifests(step.name))
+    stored = tuple(store.manifests(step.stage.name))
     for manifest in stored:
         if manifest.key == step.key:
             flaw = store.flaw(manifest)
@@ -26,7 +26,7 @@ def explain(step: Step, store: Store, rerun: frozenset[str]) -> str | None:
         key=len,
         default=None,
     )
-    upstream = sorted(rerun & set(step.inputs.values()))
+    upstream = sorted(rerun & set(step.makers))
     if nearest is None:
         return "never made under this root"
     if nearest:

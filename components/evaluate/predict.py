@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Mistake, Servable
 from ..example_spec import TEXT, TEXT_PAIR
-from .texts import Window
+from ..texts import Window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,17 @@ class Predictions:
     predicted_N: np.ndarray  # int64, the `label` output as an id
     probabilities_NC: np.ndarray  # float32
     mistakes: tuple[Mistake, ...]  # the most confident first
+
+    def save(self, path: Path) -> None:
+        """The arrays, for comparing models row by row; no texts."""
+        import numpy as np
+
+        np.savez_compressed(
+            path,
+            labels=self.labels_N,
+            predicted=self.predicted_N,
+            probabilities=self.probabilities_NC,
+        )
 
 
 def saved_model_dir(servable: Servable) -> Path:

@@ -1,4 +1,4 @@
-"""ShardSet, Servable -> EvalReport: judges the exported SavedModel from raw strings.
+"""ShardSet, References, Servable -> EvalReport: judges the exported SavedModel from raw strings.
 
 Nothing but the SavedModel answers: what is measured here is what will be served.
 """
@@ -8,18 +8,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from ..contracts import EvalReport, Interval, LatencyProfile, Servable, ShardSet
+from .. import texts
+from ..contracts import EvalReport, Interval, LatencyProfile, References, Servable, ShardSet
 from ..stage import Context, Log
-from . import baseline, metrics, predict, texts
+from . import metrics, predict
 from .gates import Gates, Measured, judge, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
 
 VERSION = 1
 USES = frozenset({"seed", "machine"})
+EACH_VARIANT = True
 
 PREDICT_BATCH_SIZE = 256
 """Rows a call; no result depends on it."""
+
+PREDICTIONS_FILE = "predictions.npz"
 
 MAX_LATENCY_ROWS = 1024
 """Different rows that the latency requests cycle through."""
@@ -32,12 +36,11 @@ class Config:
     split: Literal["test", "validation"] = "test"
     bootstrap_samples: int = 1000
     num_mistakes: int = 20  # most confident wrong answers that the report shows
-    linear_rows: int = 100_000  # train rows that the linear reference learns from
     latency: Latency = field(default_factory=Latency)
     gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
-        least = {"bootstrap_samples": 100, "num_mistakes": 0, "linear_rows": 1}
+        least = {"bootstrap_samples": 100, "num_mistakes": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(
@@ -55,6 +58,7 @@ class Config:
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     shards: ShardSet
+    references: References
     servable: Servable
 
 
@@ -77,10 +81,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         predictions.labels_N, predictions.predicted_N, predictions.probabilities_NC
     )
     split = shards.split(config.split)
-    majority = baseline.majority_accuracy(shards.split("train"), split)
-    linear = baseline.linear_accuracy(
-        shards, config.split, max_train_rows=config.linear_rows, seed=ctx.seed, log=ctx.log
-    )
+    references = inputs.references.of(config.split)
+    majority, linear = references.majority, references.linear
     measured = Measured(
         accuracy=accuracy.value,
         accuracy_low=accuracy.low,
@@ -96,8 +98,10 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     )
     results = judge(config.gates, measured, servable.parity)
     _warn(config, accuracy, linear, ctx.log)
+    predictions.save(ctx.workdir / PREDICTIONS_FILE)
     return EvalReport(
         uri=str(ctx.workdir),
+        predictions_file=PREDICTIONS_FILE,
         split=config.split,
         num_examples=split.num_examples,
         accuracy=accuracy,

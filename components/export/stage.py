@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts import Servable, ShardSet, TrainedModel
+from ..restoring import restored
 from ..stage import Context
 from ..vocabulary import file_fingerprint
 
-VERSION = 2
+VERSION = 3
+EACH_VARIANT = True
 
 MIN_PARITY_TEXTS = 256
 MAX_PARITY_TOLERANCE = 1e-3
+
+LOWER_TOLERANCES = {"bfloat16": 3e-2, "float16": 4e-3, "int8": 2e-2, "int4": 2e-2}
+"""Least tolerance where less than float32 is computed or stored: padding and batches of another
+size round otherwise, and of 8 bits a hair decides about a whole step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +31,7 @@ class Config:
     model_name: str = "classifier"  # the folder that a model server is pointed at
     version: int = 1  # the numbered folder in it; servers offer the highest
     parity_texts: int = 256  # held-out texts to compare on, the fixed messy ones not counted
-    parity_tolerance: float = 1e-5  # largest allowed difference of a probability
+    parity_tolerance: float = 1e-5  # largest allowed difference of a probability, in float32
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.model_name):
@@ -62,7 +68,7 @@ Output = Servable
 
 
 def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
-    """Rebuilds the model in float32, saves it with its tokenizer and labels, compares the two.
+    """Rebuilds the model, saves it with its tokenizer and labels, compares the two.
 
     A failed comparison does not raise: it stands in `Servable.parity`, for a gate to refuse.
 
@@ -79,7 +85,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
         )
     saved_model_dir = f"{config.model_name}/{config.version}"
     folder = ctx.workdir / saved_model_dir
-    model = _rebuild(inputs)
+    model = restored(inputs.model, shards, ctx.hardware)
     ctx.log.progress("export", 0, 2, "saving")
     _save(model, shards, folder)
     ctx.log.progress("export", 1, 2, "comparing")
@@ -88,7 +94,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
         model,
         shards,
         num_texts=config.parity_texts,
-        tolerance=config.parity_tolerance,
+        tolerance=_tolerance(config, inputs.model),
         log=ctx.log,
     )
     ctx.log.progress("export", 2, 2)
@@ -110,34 +116,10 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
     )
 
 
-def _rebuild(inputs: Inputs) -> Any:
-    """The trained Keras model in float32, on one device, outside any strategy.
-
-    Raises:
-        ValueError: Keras would build it in another dtype: the training precision is set, and
-            taken back, by `Lane.scope`, so something else has changed the default.
-    """
-    import keras
-
-    from ..modeling import build
-
-    policy = keras.config.dtype_policy().name
-    if policy != "float32":
-        raise ValueError(
-            f"dtype policy: must be float32 where a model is exported; received {policy}; take "
-            "back keras.config.set_dtype_policy, or floatx in ~/.keras/keras.json"
-        )
-    shards, trained = inputs.shards, inputs.model
-    keras.utils.clear_session()  # layer names, and with them the graph, start from the same counts
-    model = build(
-        trained.model,
-        vocabulary_size=shards.vocabulary_size,
-        sequence_length=shards.sequence_length,
-        num_labels=len(shards.label_names),
-        has_text_pair=shards.has_text_pair,
-    )
-    model.load_weights(Path(trained.uri) / trained.weights_file)
-    return model
+def _tolerance(config: Config, trained: TrainedModel) -> float:
+    kinds = (trained.dtype, trained.quantization)
+    least = [LOWER_TOLERANCES[kind] for kind in kinds if kind in LOWER_TOLERANCES]
+    return max(config.parity_tolerance, *least) if least else config.parity_tolerance
 
 
 def _save(model: Any, shards: ShardSet, folder: Path) -> None:

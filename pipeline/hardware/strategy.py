@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -41,15 +41,11 @@ class ConfiguredLane:
     @contextmanager
     def scope(self) -> Iterator[None]:
         """Sets strategy and dtype policy, and puts both back at the end."""
-        import keras
-
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self.precision)
-        try:
-            with self.distribution.scope() if self.distribution is not None else nullcontext():
-                yield
-        finally:
-            keras.config.set_dtype_policy(before)
+        with (
+            dtype_policy(self.precision),
+            self.distribution.scope() if self.distribution is not None else nullcontext(),
+        ):
+            yield
 
     def feed(self, make: Callable[[int, int], Any]) -> Any:
         """See `components.stage.Lane`. The dataset is endless for TensorFlow.
@@ -78,6 +74,19 @@ class ConfiguredLane:
             _untune_iterators_of_replicas()
         options = tf.distribute.InputOptions(experimental_fetch_to_device=fetch)
         return self.distribution.distribute_datasets_from_function(of_a_replica, options)
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Keras' default policy, put back at the end."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _untuned() -> Any:
@@ -132,6 +141,10 @@ class ConfiguredHardware:
     def num_workers(self) -> int:
         """Of those processes."""
         return cluster(os.environ).num_workers
+
+    def dtype(self, name: str) -> AbstractContextManager[None]:
+        """See `components.stage.Hardware`."""
+        return dtype_policy(name)
 
     def start(self) -> Lane:
         """The lane of this config, the same one on every call in this process.

@@ -12,7 +12,7 @@ from tpuline.pipeline import api
 
 from .conftest import Shrunk
 
-STAGES = ["preprocess", "train", "export", "evaluate"]
+STAGES = ["preprocess", "train", "reference", "export", "evaluate", "choose"]
 
 
 def report(demo: Shrunk) -> dict:
@@ -47,7 +47,7 @@ def test_no_row_is_lost_on_the_way(finished: Shrunk) -> None:
 def test_second_run_reuses_everything(finished: Shrunk) -> None:
     done = finished.run()
     assert done.returncode == 0, done.stderr
-    assert [stage["reused"] for stage in report(finished)["stages"]] == [True] * 4
+    assert [stage["reused"] for stage in report(finished)["stages"]] == [True] * 6
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_second_run_reuses_everything(finished: Shrunk) -> None:
     [
         ("name=other", STAGES),
         ("data_dir=/", STAGES),
-        ("evaluate.num_mistakes=3", STAGES[:3]),
-        ("export.version=2", STAGES[:2]),
-        ("train.global_batch_size=64", STAGES[:1]),
-        ("hardware.replicas=4", STAGES[:1]),
+        ("evaluate.num_mistakes=3", STAGES[:4]),
+        ("export.version=2", STAGES[:3]),
+        ("train.global_batch_size=64", ["preprocess", "reference"]),
+        ("hardware.replicas=4", ["preprocess", "reference"]),
         ("seed=21", STAGES[:1]),
         ("preprocess.sequence_length=32", []),
     ],
@@ -81,7 +81,7 @@ def test_refused_model_exits_with_3_and_says_why(finished: Shrunk) -> None:
     facts = api.read_report(finished.root / "strict")
     assert facts["status"] == "refused"
     assert "min_accuracy" in facts["verdict"]["reasons"][0]
-    assert [stage["reused"] for stage in facts["stages"]] == [True, True, True, False]
+    assert [stage["reused"] for stage in facts["stages"]] == [True, True, True, True, False, False]
 
 
 def test_until_stops_after_a_stage(finished: Shrunk) -> None:

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 from tpuline.components.contracts import (
+    Choice,
     ClassMetrics,
     EpochRecord,
     EvalReport,
@@ -23,6 +24,7 @@ from tpuline.components.contracts import (
     ShardSet,
     Split,
     TrainedModel,
+    VariantResult,
     Verdict,
 )
 from tpuline.components.modeling import BertSpec
@@ -32,7 +34,14 @@ INTENTS = (
     "account_access", "billing", "cancel_order", "delivery_status", "feedback",
     "payment_failed", "refund", "technical_problem",
 )  # fmt: skip
-_STAGES = {"preprocess": 21.4, "train": 148.2, "export": 12.9, "evaluate": 33.5}  # seconds
+_SECONDS = {
+    "preprocess": 21.4, "train": 148.2, "reference": 1.9, "export": 12.9, "evaluate": 33.5,
+    "choose": 0.1,
+}  # fmt: skip
+_MADE_BY = {
+    "shards": "preprocess", "model": "train", "servable": "export", "evaluation": "evaluate",
+    "choice": "choose",
+}  # fmt: skip
 _MISTAKES = (
     ("I was charged twice and now the app says the payment did not go through", 5, 1),
     ("where is the money for the parcel I sent back", 6, 3),
@@ -62,35 +71,76 @@ def finished(status: str = "blessed", labels: tuple[str, ...] = INTENTS) -> RunF
                 name=name, key=f"{n:02x}f3a9c1d7e45b8a", reused=n == 0, seconds=seconds,
                 status="done" if n else "reused",
             )
-            for n, (name, seconds) in enumerate(_STAGES.items())
+            for n, (name, seconds) in enumerate(_SECONDS.items())
         ),
         warnings=("train: the last batch of an epoch is dropped when it is not full",),
         shards=_shards(labels),
         model=_model(),
         servable=_servable(labels),
         evaluation=_evaluation(labels, passed),
+        choice=_choice(_evaluation(labels, passed), _servable(labels)),
     )  # fmt: skip
 
 
 def stopped_after(stage: str) -> RunFacts:
     """A run with `--until stage`."""
-    count = list(_STAGES).index(stage) + 1
+    count = list(_SECONDS).index(stage) + 1
     whole = finished()
-    made = ("shards", "model", "servable", "evaluation")
-    return replace(
-        whole, status="partial", stages=whole.stages[:count], **dict.fromkeys(made[count:])
-    )
+    return replace(whole, status="partial", stages=whole.stages[:count], **_missing_after(count))
 
 
 def failed_in(stage: str, message: str) -> RunFacts:
     """A run whose stage raised."""
-    count = list(_STAGES).index(stage)
+    count = list(_SECONDS).index(stage)
     whole = finished()
     broken = replace(whole.stages[count], seconds=0.0, status="failed", reused=False)
-    missing = dict.fromkeys(("shards", "model", "servable", "evaluation")[count:])
+    missing = _missing_after(count)
     stages = (*whole.stages[:count], broken)
     error = f"{stage} failed: {message}\n  work folder: runs/{stage}/{broken.key}"
     return replace(whole, status="failed", stages=stages, error=error, **missing)
+
+
+def with_variants() -> RunFacts:
+    """A run of three variants, of which the smallest was chosen and one was refused."""
+    whole = finished()
+    assert whole.choice
+    (base,) = whole.choice.variants
+    small = replace(
+        base, name="int8", p99_ms=2.9, p50_ms=2.1, size_bytes=base.size_bytes // 3,
+        accuracy=Interval(value=0.912, low=0.889, high=0.933), p_value=0.63,
+        difference=Interval(value=-0.002, low=-0.008, high=0.005),
+        remarks=("no significant difference in accuracy (p = 0.63)",),
+    )  # fmt: skip
+    bad = replace(
+        base, name="pruned", p99_ms=4.4, blessed=False, on_front=False, p_value=1e-9,
+        accuracy=Interval(value=0.801, low=0.77, high=0.83),
+        difference=Interval(value=-0.113, low=-0.14, high=-0.08),
+        remarks=("significantly worse (p = 1e-09)", "not smaller"),
+    )  # fmt: skip
+    choice = replace(
+        whole.choice, variants=(base, small, bad), chosen="int8", reason="best latency of 2"
+    )
+    return replace(whole, choice=choice)
+
+
+def _missing_after(count: int) -> dict[str, None]:
+    """What the first `count` stages have not made."""
+    done = list(_SECONDS)[:count]
+    return dict.fromkeys(field for field, stage in _MADE_BY.items() if stage not in done)
+
+
+def _choice(evaluation: EvalReport, servable: Servable) -> Choice:
+    base = VariantResult(
+        name="base", accuracy=evaluation.accuracy, p_value=1.0,
+        difference=Interval(value=0.0, low=0.0, high=0.0),
+        p50_ms=evaluation.latency[0].p50_ms, p99_ms=evaluation.latency[0].p99_ms,
+        texts_per_s=1711.0, size_bytes=servable.size_bytes, usd_per_million=0.065,
+        blessed=evaluation.verdict.blessed, on_front=evaluation.verdict.blessed, remarks=(),
+    )  # fmt: skip
+    return Choice(
+        uri="runs/choose/05f3a9c1d7e45b8a", batch_size=1, variants=(base,),
+        chosen="base" if base.blessed else None, reason="no variant has clearly better latency",
+    )  # fmt: skip
 
 
 def _shards(labels: tuple[str, ...]) -> ShardSet:
@@ -210,6 +260,7 @@ def _evaluation(labels: tuple[str, ...], passed: bool) -> EvalReport:
             for n, (text, i, j) in enumerate(_MISTAKES)
         ),
         gates=gates, verdict=Verdict(blessed=passed, reasons=reasons),
+        predictions_file="predictions.npz",
     )  # fmt: skip
 
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from tpuline.pipeline import plan, stages
+from tpuline.pipeline import config, plan, stages
+
+SOURCE = {"source": {"train": "sample:support"}}
+INT8 = {"type": "quantize", "mode": "int8"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ WEAVE, SEW = stage("weave", NeedsNothing, Cloth), stage("sew", NeedsCloth, Coat)
 
 
 def test_input_is_wired_to_the_stage_that_makes_its_type() -> None:
-    assert plan.wire(SEW, [WEAVE]) == {"cloth": "weave"}
+    assert plan.wire(SEW, [(WEAVE, "base")]) == {"cloth": "weave"}
 
 
 def test_input_that_nobody_makes_is_refused() -> None:
@@ -55,12 +58,61 @@ def test_input_that_nobody_makes_is_refused() -> None:
 def test_input_that_two_make_is_refused() -> None:
     knit = stage("knit", NeedsNothing, Cloth)
     with pytest.raises(TypeError, match=r"found \['weave', 'knit'\]"):
-        plan.wire(SEW, [WEAVE, knit])
+        plan.wire(SEW, [(WEAVE, "base"), (knit, "base")])
 
 
 def test_table_of_stages_fits_together() -> None:
-    earlier: list[stages.Stage] = []
-    for each in stages.table():
-        plan.wire(each, earlier)
-        earlier.append(each)
-    assert [each.name for each in earlier] == ["preprocess", "train", "export", "evaluate"]
+    loaded = config.parse({"preprocess": SOURCE, "optimize": {"variants": {"small": INT8}}})
+    names = [plan.step_name(stage, variant) for stage, variant, _ in plan._parts(loaded)]
+    assert names == [
+        "preprocess",
+        "train",
+        "reference",
+        "optimize small",
+        "export",
+        "export small",
+        "evaluate",
+        "evaluate small",
+        "choose",
+    ]
+
+
+def steps(**variants: Any) -> dict[str, plan.Step]:
+    loaded = config.parse({"preprocess": SOURCE, "optimize": {"variants": variants}})
+    return {step.name: step for step in plan.make(loaded)}
+
+
+def test_each_variant_goes_its_own_way_and_meets_the_others_at_the_choice() -> None:
+    made = steps(small=INT8)
+    assert made["optimize small"].inputs == {"shards": "preprocess", "model": "train"}
+    assert made["export small"].inputs["model"] == "optimize small"
+    assert made["export"].inputs["model"] == "train"
+    assert made["evaluate small"].inputs["servable"] == "export small"
+    assert made["choose"].inputs == {
+        "reports": {"base": "evaluate", "small": "evaluate small"},
+        "servables": {"base": "export", "small": "export small"},
+    }
+
+
+def test_variant_changes_no_key_but_its_own_and_that_of_the_choice() -> None:
+    alone, both = steps(), steps(small=INT8)
+    renamed = steps(smaller=INT8)
+    assert {name for name in alone if alone[name].key != both[name].key} == {"choose"}
+    assert both["evaluate small"].key == renamed["evaluate smaller"].key
+    assert both["choose"].key != renamed["choose"].key
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ({"a": {"type": "squeeze"}}, r"optimize\.variants\.a\.type: must be one of .*quantize"),
+        ({"a": INT8 | {"modes": 1}}, r"optimize\.variants\.a\.modes: unknown key; .*'mode'"),
+        ({"a/b": INT8}, r"optimize\.variants: names must be .*received 'a/b'"),
+        ({"base": INT8}, r"optimize\.variants: names must be .*received 'base'"),
+    ],
+)
+def test_variant_that_cannot_be_is_refused_by_its_path(
+    variants: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(config.ConfigError, match=message):
+        steps(**variants)

@@ -19,7 +19,7 @@ from tpuline.pipeline.report import RunFacts
 from tpuline.pipeline.report_html import duration, render
 from tpuline.pipeline.report_text import size
 
-from .run_facts import INTENTS, failed_in, finished, stopped_after
+from .run_facts import INTENTS, failed_in, finished, stopped_after, with_variants
 
 HOSTILE = '</pre></svg><script>alert(1)</script>"><img src=x onerror=alert(2)>'
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -73,6 +73,7 @@ def everything() -> list[RunFacts]:
     return [
         finished(),
         finished("refused"),
+        with_variants(),
         finished("refused", tuple(f"intent_{n:02}" for n in range(77))),
         *(stopped_after(stage) for stage in ("preprocess", "train", "export")),
         *(failed_in(stage, "ValueError: x") for stage in ("preprocess", "train", "evaluate")),
@@ -113,7 +114,7 @@ def test_json_of_a_finished_run_holds_what_consumers_read() -> None:
     assert document["verdict"]["blessed"] is True and len(document["verdict"]["reasons"]) == 3
     assert [set(s) for s in document["stages"]] == [
         {"name", "key", "reused", "seconds", "status"}
-    ] * 4
+    ] * 6
     train = document["data"]["splits"]["train"]
     assert (train["num_examples"], train["num_shards"]) == (4794, 4)
     assert list(train["label_counts"]) == sorted(INTENTS)
@@ -140,8 +141,8 @@ def test_json_of_a_stopped_run_has_null_for_what_was_not_made() -> None:
     document = report.to_json(stopped_after("train"))
     assert document["status"] == "partial"
     assert document["data"] and document["train"]
-    missing = ("verdict", "export", "parity", "evaluate")
-    assert [document[key] for key in missing] == [None] * 4
+    missing = ("verdict", "export", "parity", "evaluate", "choice")
+    assert [document[key] for key in missing] == [None] * 5
     assert document["artifacts"]["servable"] is None
 
 
@@ -309,3 +310,21 @@ def test_page_says_that_the_embedded_sample_is_made_up() -> None:
     real = replace(finished(), config={"preprocess": {"source": {"train": "rows.csv"}}})
     assert "made up by a program" in render(made_up, report.to_json(made_up))
     assert "made up by a program" not in render(real, report.to_json(real))
+
+
+def test_variants_stand_side_by_side_with_the_chosen_one_and_remarks() -> None:
+    facts = with_variants()
+    document = report.to_json(facts)
+    assert document["choice"]["chosen"] == "int8"
+    words = " ".join(Page(html_of(facts)).words.split())
+    assert "Blessed: int8" in words and "Handed over is int8: best latency of 2." in words
+    assert "pruned: significantly worse (p = 1e-09); not smaller" in words
+    assert "-11.3 -14.0 to -8.0" in words
+    lines = "\n".join(report.summary_lines(document))
+    assert "chosen      int8: best latency of 2" in lines
+    assert "refused, significantly worse (p = 1e-09), not smaller" in lines
+
+
+def test_model_without_variants_has_no_section_on_them() -> None:
+    page = html_of(finished())
+    assert 'id="variants"' not in page and "Blessed<" in page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpuline.components.contracts import Parity, Servable, Shard, ShardSet, Split
+from tests.components.no_hardware import NoHardware
+from tpuline.components.contracts import (
+    Parity,
+    ReferenceAccuracy,
+    References,
+    Servable,
+    Shard,
+    ShardSet,
+    Split,
+)
 from tpuline.components.stage import Context
 
 LABEL_NAMES = ("negative", "positive")
@@ -35,16 +43,6 @@ class Recorder:
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
         assert total
         self.tasks[task] = completed / total
-
-
-class NoHardware:
-    """Judging needs none of the devices that training started."""
-
-    def start(self) -> Any:
-        raise AssertionError("evaluate must not start training hardware")
-
-    def scope(self) -> AbstractContextManager[None]:
-        raise AssertionError("evaluate must not start training hardware")
 
 
 @pytest.fixture
@@ -143,6 +141,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
         "test": opinions(120, seed=2, wrong=6),
     }
     return write_shards(folder, splits)
+
+
+def references(*splits: str) -> References:
+    """Of a data set where six of 120 rows are labelled wrongly."""
+    made = (ReferenceAccuracy(split=name, majority=0.6, linear=114 / 120) for name in splits)
+    return References(uri="none", accuracies=tuple(made))
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tpuline.components import texts
 from tpuline.components.contracts import Servable, ShardSet
-from tpuline.components.evaluate import predict, texts
+from tpuline.components.evaluate import predict
 
 from .conftest import LABEL_NAMES, write_shards
 

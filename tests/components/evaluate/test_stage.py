@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tpuline.components.contracts import EvalReport, Servable, ShardSet
@@ -15,7 +16,7 @@ from tpuline.components.evaluate.gates import Gates
 from tpuline.components.evaluate.latency import Latency
 from tpuline.components.stage import Context
 
-from .conftest import Recorder, write_shards
+from .conftest import Recorder, references, write_shards
 
 QUICK = Latency(num_requests=10, warmup_requests=2)
 GATES = Gates(  # every one; only min_gain_over_linear is out of reach
@@ -33,12 +34,23 @@ GATES = Gates(  # every one; only min_gain_over_linear is out of reach
 )
 
 
+def judge(
+    config: stage.Config, shards: ShardSet, servable: Servable, context: Context
+) -> EvalReport:
+    inputs = stage.Inputs(shards=shards, references=references("test"), servable=servable)
+    return stage.run(config, inputs, context)
+
+
 def test_a_servable_is_judged_from_raw_strings(
     corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
 ):
     config = stage.Config(latency=replace(QUICK, batch_sizes=(1, 32)), num_mistakes=3, gates=GATES)
     started = time.perf_counter()
-    report = stage.run(config, stage.Inputs(shards=corpus, servable=word_model), context)
+    report = stage.run(
+        config,
+        stage.Inputs(shards=corpus, references=references("test"), servable=word_model),
+        context,
+    )
 
     assert report.accuracy.value == pytest.approx(114 / 120)
     assert report.accuracy.low < report.accuracy.value < report.accuracy.high
@@ -52,7 +64,10 @@ def test_a_servable_is_judged_from_raw_strings(
     assert report.peak_memory_bytes > 100e6
     assert len(report.mistakes) == 3
     assert report.uri == str(context.workdir)
-    assert log.tasks["predict"] == log.tasks["linear reference"] == 1.0
+    with np.load(context.workdir / report.predictions_file) as found:
+        assert (found["labels"] == found["predicted"]).mean() == report.accuracy.value
+        assert found["probabilities"].shape == (120, 2)
+    assert log.tasks["predict"] == 1.0
 
     assert [gate.name for gate in report.gates if not gate.passed] == ["min_gain_over_linear"]
     assert not report.verdict.blessed
@@ -83,7 +98,11 @@ def what_gates_look_at(report: EvalReport) -> dict[str, float]:
 def test_a_missing_saved_model_is_named(corpus: ShardSet, word_model: Servable, context: Context):
     lost = replace(word_model, saved_model_dir="model/2")
     with pytest.raises(ValueError, match=r"^servable.saved_model_dir: .*model/2.*; export again"):
-        stage.run(stage.Config(), stage.Inputs(shards=corpus, servable=lost), context)
+        stage.run(
+            stage.Config(),
+            stage.Inputs(shards=corpus, references=references("test"), servable=lost),
+            context,
+        )
 
 
 def test_a_model_of_other_labels_is_refused(
@@ -91,7 +110,11 @@ def test_a_model_of_other_labels_is_refused(
 ):
     other = replace(word_model, label_names=("positive", "negative"))
     with pytest.raises(ValueError, match=r"^servable.label_names: .*received \('positive', "):
-        stage.run(stage.Config(), stage.Inputs(shards=corpus, servable=other), context)
+        stage.run(
+            stage.Config(),
+            stage.Inputs(shards=corpus, references=references("test"), servable=other),
+            context,
+        )
 
 
 def test_a_model_of_single_texts_is_refused_for_pairs(
@@ -99,13 +122,21 @@ def test_a_model_of_single_texts_is_refused_for_pairs(
 ):
     pairs = write_shards(tmp_path / "pairs", {"test": [("a", "b", 0), ("c", "d", 1)]})
     with pytest.raises(ValueError, match=r"^servable.has_text_pair: .*received False"):
-        stage.run(stage.Config(), stage.Inputs(shards=pairs, servable=word_model), context)
+        stage.run(
+            stage.Config(),
+            stage.Inputs(shards=pairs, references=references("test"), servable=word_model),
+            context,
+        )
 
 
 def test_an_empty_split_is_refused(corpus: ShardSet, word_model: Servable, context: Context):
     config = stage.Config(split="validation")
     with pytest.raises(ValueError, match=r"^evaluate.split: .*received 'validation'"):
-        stage.run(config, stage.Inputs(shards=corpus, servable=word_model), context)
+        stage.run(
+            config,
+            stage.Inputs(shards=corpus, references=references("test"), servable=word_model),
+            context,
+        )
 
 
 def test_a_pair_model_is_timed_with_pairs(
@@ -115,7 +146,11 @@ def test_a_pair_model_is_timed_with_pairs(
     pairs = write_shards(tmp_path / "pairs", {"train": rows, "test": rows})
     config = stage.Config(latency=replace(QUICK, batch_sizes=(2,)))
     servable = export_word_model(has_text_pair=True)
-    report = stage.run(config, stage.Inputs(shards=pairs, servable=servable), context)
+    report = stage.run(
+        config,
+        stage.Inputs(shards=pairs, references=references("test"), servable=servable),
+        context,
+    )
     assert report.accuracy.value == 1.0
     assert report.latency[0].batch_size == 2
     assert report.verdict.blessed
@@ -126,7 +161,7 @@ def test_a_latency_gate_needs_its_batch_size_measured():
         stage.Config(latency=Latency(batch_sizes=(1,)), gates=Gates(max_p99_ms_batch_32=50))
 
 
-@pytest.mark.parametrize("field", ["bootstrap_samples", "num_mistakes", "linear_rows"])
+@pytest.mark.parametrize("field", ["bootstrap_samples", "num_mistakes"])
 def test_counts_that_cannot_be_meant_are_refused(field: str):
     with pytest.raises(ValueError, match=f"^{field}: must be at least .*; received -1; "):
         stage.Config(**{field: -1})

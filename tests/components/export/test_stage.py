@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from tpuline.components.export.messy import MESSY_TEXTS
 from tpuline.components.export.stage import Config, Inputs, run
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec, ModelSpec
 from tpuline.components.vocabulary import TokenizerType
+from tpuline.pipeline.hardware.strategy import dtype_policy
 
 from . import toy
 
@@ -225,20 +224,8 @@ def test_two_processes_that_do_the_same_write_the_same_bytes(
     assert written[0] == written[1]
 
 
-@contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 def test_model_trained_in_bfloat16_is_exported_in_float32(bag: Exported, tmp_path: Path) -> None:
-    with _dtype_policy("mixed_bfloat16"):
+    with dtype_policy("mixed_bfloat16"):
         model = toy.write_model(tmp_path / "model", bag.shards, bag.model.model)
     second = export(bag.shards, model, tmp_path / "work")
     files = [file for pattern in ("variables/*", "assets/*") for file in bag.folder.glob(pattern)]
@@ -252,12 +239,10 @@ def test_model_trained_in_bfloat16_is_exported_in_float32(bag: Exported, tmp_pat
     assert second.servable.parity == bag.servable.parity
 
 
-def test_export_refuses_to_build_in_another_dtype(bag: Exported, tmp_path: Path) -> None:
-    with (
-        _dtype_policy("mixed_bfloat16"),
-        pytest.raises(ValueError, match=r"must be float32 .*; received mixed_bfloat16; "),
-    ):
-        export(bag.shards, bag.model, tmp_path / "work")
+def test_export_does_not_follow_the_default_dtype_of_keras(bag: Exported, tmp_path: Path) -> None:
+    with dtype_policy("mixed_bfloat16"):
+        second = export(bag.shards, bag.model, tmp_path / "work")
+    assert second.servable.parity == bag.servable.parity
 
 
 @pytest.mark.parametrize(

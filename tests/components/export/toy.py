@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from tests.components.no_hardware import NoHardware
 from tpuline.components.contracts import Shard, ShardSet, Split, TrainedModel
 from tpuline.components.example_spec import (
     LABEL,
@@ -56,13 +57,6 @@ class MemoryLog:
 
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
         assert total is None or completed <= total
-
-
-class NoHardware:
-    """The export stage computes on whatever TensorFlow finds by itself."""
-
-    def start(self) -> Any:
-        raise AssertionError("export must not start the training devices")
 
 
 def context(workdir: Path, log: MemoryLog | None = None) -> Context:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..contracts import ShardSet
-from ..example_spec import LABEL, TEXT, TEXT_PAIR
+from .contracts import ShardSet
+from .example_spec import LABEL, TEXT, TEXT_PAIR
 
 WINDOW_ROWS = 4096
 

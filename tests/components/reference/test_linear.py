@@ -11,9 +11,17 @@ from pathlib import Path
 import pytest
 
 from tpuline.components.contracts import ShardSet
-from tpuline.components.evaluate.baseline import linear_accuracy, majority_accuracy
+from tpuline.components.reference import linear
+from tpuline.components.reference.linear import majority_accuracy
 
 from .conftest import Recorder, Row, write_shards
+
+
+def linear_accuracy(
+    shards: ShardSet, split: str, *, max_train_rows: int, seed: int, log: Recorder
+) -> float:
+    model = linear.fitted(shards, max_train_rows=max_train_rows, seed=seed, log=log)
+    return linear.accuracy(model, shards, split, log)
 
 
 def test_majority_is_that_of_the_train_split(tmp_path: Path):
@@ -28,7 +36,7 @@ def test_linear_reference_learns_what_words_tell(corpus: ShardSet, log: Recorder
     accuracy = linear_accuracy(corpus, "test", max_train_rows=1000, seed=0, log=log)
     assert accuracy == pytest.approx(114 / 120)  # six rows are labelled wrongly
     assert majority < 0.75
-    assert log.tasks == {"linear reference": 1.0}
+    assert log.tasks == {"linear reference, test": 1.0}
     assert linear_accuracy(corpus, "test", max_train_rows=1000, seed=0, log=log) == accuracy
 
 
@@ -47,7 +55,7 @@ def test_linear_reference_reads_both_texts_of_a_pair(tmp_path: Path, log: Record
 def test_linear_reference_says_when_it_learns_from_a_part(corpus: ShardSet, log: Recorder):
     linear_accuracy(corpus, "test", max_train_rows=50, seed=0, log=log)
     assert log.infos == [
-        "the linear reference learns from 50 of 400 train rows (evaluate.linear_rows)"
+        "the linear reference learns from 50 of 400 train rows (reference.linear_rows)"
     ]
 
 

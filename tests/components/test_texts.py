@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tpuline.components import texts
 from tpuline.components.contracts import ShardSet
-from tpuline.components.evaluate import texts
 
-from .conftest import opinions, write_shards
+from .evaluate.conftest import opinions, write_shards
 
 
 def read(shards: ShardSet, max_rows: int | None = None) -> list[tuple[str, int]]:
@@ -40,7 +40,9 @@ def test_windows_refuse_files_that_do_not_hold_the_promised_rows(tmp_path: Path,
         read(lying)
 
 
-def test_sampled_rows_are_different_seeded_and_of_the_split(corpus: ShardSet):
+def test_sampled_rows_are_different_seeded_and_of_the_split(tmp_path: Path):
+    rows = {"train": opinions(400, seed=1), "test": opinions(120, seed=2)}
+    corpus = write_shards(tmp_path, rows)
     known = {text for text, _ in read(corpus)}
     sample = texts.sample_rows(corpus, "test", num_rows=30, seed=3)
     assert len(set(sample)) == 30

@@ -1,0 +1,102 @@
+"""Measured variants -> remarks, the Pareto front, and the one to hand over. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..contracts import VariantResult
+
+Preference = Literal["latency", "throughput", "size", "accuracy"]
+
+SIGNIFICANT = 0.05
+"""p-values below it are told as significant."""
+
+SAME = 0.05
+"""Speeds and sizes that differ by less than this share count as equal: they are measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a variant must keep, and what decides among those that do."""
+
+    prefer: Preference = "latency"  # p99 of the smallest batch measured
+    max_accuracy_drop: float = 0.01  # against the model as it was trained
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_accuracy_drop <= 1:
+            raise ValueError(
+                f"max_accuracy_drop: must be between 0 and 1; received {self.max_accuracy_drop}; "
+                "e.g. 0.01"
+            )
+
+
+def remarks(result: VariantResult, base: VariantResult) -> tuple[str, ...]:
+    """What is worse than with the base, or not proven to be, in words."""
+    if result.name == base.name:
+        return ()
+    found = []
+    drop = -result.difference.value
+    if result.p_value < SIGNIFICANT:
+        word = "worse" if drop > 0 else "better"
+        found.append(f"significantly {word} (p = {result.p_value:.2g})")
+    else:
+        found.append(f"no significant difference in accuracy (p = {result.p_value:.2g})")
+    if result.p50_ms > base.p50_ms * (1 + SAME):
+        found.append(f"slower: {result.p50_ms / base.p50_ms:.2f} times the median latency")
+    if result.size_bytes > base.size_bytes * (1 - SAME):
+        found.append("not smaller")
+    return tuple(found)
+
+
+def with_front(results: Sequence[VariantResult]) -> tuple[VariantResult, ...]:
+    """The results with `on_front` set: of the blessed, those that no other dominates."""
+    blessed = [result for result in results if result.blessed]
+    front = {
+        result.name for result in blessed if not any(_dominates(other, result) for other in blessed)
+    }
+    return tuple(replace(result, on_front=result.name in front) for result in results)
+
+
+def choose(results: Sequence[VariantResult], rule: Rule) -> tuple[str | None, str]:
+    """Name of the variant to hand over, and why. The base, which comes first, wins ties."""
+    base = results[0]
+    fit = [
+        result
+        for result in results
+        if result.blessed and result.difference.value >= -rule.max_accuracy_drop
+    ]
+    if not fit:
+        return None, "no variant is blessed within the allowed drop in accuracy"
+    best = min(fit, key=lambda result: _cost(result, rule.prefer))
+    if base in fit and not _clearly_less(best, base, rule.prefer):
+        return base.name, f"no variant has clearly better {rule.prefer}"
+    return best.name, f"best {rule.prefer} of {len(fit)} that are blessed and keep the accuracy"
+
+
+def _cost(result: VariantResult, prefer: Preference) -> float:
+    return {
+        "latency": result.p99_ms,
+        "throughput": -result.texts_per_s,
+        "size": float(result.size_bytes),
+        "accuracy": -result.accuracy.value,
+    }[prefer]
+
+
+def _clearly_less(result: VariantResult, base: VariantResult, prefer: Preference) -> bool:
+    if prefer == "accuracy":
+        return result.difference.value > 0 and result.p_value < SIGNIFICANT
+    ours, theirs = abs(_cost(result, prefer)), abs(_cost(base, prefer))
+    return ours > theirs * (1 + SAME) if prefer == "throughput" else ours < theirs * (1 - SAME)
+
+
+def _dominates(one: VariantResult, other: VariantResult) -> bool:
+    """Whether `one` is no worse in anything, and better in something."""
+    pairs = [
+        (-one.accuracy.value, -other.accuracy.value),
+        (one.p99_ms, other.p99_ms),
+        (one.size_bytes, other.size_bytes),
+        (-one.texts_per_s, -other.texts_per_s),
+    ]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

@@ -1,0 +1,81 @@
+"""The choose stage from stored answers to a choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.components.export.toy import context
+from tests.pipeline.run_facts import finished
+from tpuline.components.choose import stage
+from tpuline.components.contracts import EvalReport, Servable, Verdict
+
+NUM_ROWS = 1000
+
+
+def judged(folder: Path, *, num_wrong: int, speed: float = 1.0) -> EvalReport:
+    """A report whose model answers the last `num_wrong` rows wrongly, `speed` times as fast."""
+    whole = finished().evaluation
+    assert whole
+    folder.mkdir()
+    labels = np.arange(NUM_ROWS) % 2
+    predicted = np.where(np.arange(NUM_ROWS) < NUM_ROWS - num_wrong, labels, 1 - labels)
+    np.savez(folder / "predictions.npz", labels=labels, predicted=predicted)
+    accuracy = 1 - num_wrong / NUM_ROWS
+    latency = tuple(
+        replace(p, p50_ms=p.p50_ms / speed, p99_ms=p.p99_ms / speed, texts_per_s=100 * speed)
+        for p in whole.latency
+    )
+    return replace(
+        whole,
+        uri=str(folder),
+        accuracy=replace(whole.accuracy, value=accuracy),
+        latency=latency,
+        verdict=Verdict(blessed=True, reasons=()),
+    )
+
+
+@pytest.fixture
+def servable() -> Servable:
+    made = finished().servable
+    assert made
+    return made
+
+
+def test_variants_are_compared_row_by_row_and_the_best_is_chosen(
+    tmp_path: Path, servable: Servable
+) -> None:
+    reports = {
+        "base": judged(tmp_path / "base", num_wrong=80),
+        "fast": judged(tmp_path / "fast", num_wrong=85, speed=2.0),
+        "wrong": judged(tmp_path / "wrong", num_wrong=300, speed=4.0),
+    }
+    small = replace(servable, size_bytes=servable.size_bytes // 2)
+    servables = {"base": servable, "fast": small, "wrong": small}
+    config = stage.Config(usd_per_hour=0.36)
+    inputs = stage.Inputs(reports=reports, servables=servables)
+    made = stage.run(config, inputs, context(tmp_path / "work"))
+    assert made.chosen == "fast" and made.batch_size == 1
+    base, fast, wrong = made.variants
+    assert (base.name, base.difference.value, base.p_value, base.remarks) == ("base", 0.0, 1.0, ())
+    assert fast.difference.value == pytest.approx(-0.005)
+    assert fast.p_value == pytest.approx(2 / 2**5)  # five rows, all lost
+    assert wrong.remarks[0].startswith("significantly worse")
+    assert base.usd_per_million == pytest.approx(1e6 / 100 / 3600 * 0.36)
+    assert fast.usd_per_million == pytest.approx(base.usd_per_million / 2)
+    assert [one.on_front for one in made.variants] == [True, True, True]
+
+
+def test_no_price_gives_no_cost_and_a_wrong_one_is_refused(
+    tmp_path: Path, servable: Servable
+) -> None:
+    inputs = stage.Inputs(
+        reports={"base": judged(tmp_path / "base", num_wrong=9)}, servables={"base": servable}
+    )
+    made = stage.run(stage.Config(), inputs, context(tmp_path / "work"))
+    assert made.variants[0].usd_per_million is None and made.chosen == "base"
+    with pytest.raises(ValueError, match=r"^usd_per_hour: must be above 0, or null; received 0"):
+        stage.Config(usd_per_hour=0.0)
