@@ -46,14 +46,14 @@ MAY_BE_HEAVY = {
     "components/preprocess/running/processes.py",
     "components/preprocess/spilling.py",
     "components/preprocess/writers.py",
-    "components/train/callbacks.py",
-    "components/train/dataset.py",
-    "components/train/fitting.py",
-    "components/train/loop.py",
-    "components/train/optimizer.py",
-    "components/train/recorder.py",
-    "components/train/speed.py",
-    "components/train/trainee.py",
+    "components/training/callbacks.py",
+    "components/training/dataset.py",
+    "components/training/fitting.py",
+    "components/training/loop.py",
+    "components/training/optimizer.py",
+    "components/training/recorder.py",
+    "components/training/speed.py",
+    "components/training/trainee.py",
 }
 MODULES = sorted(
     path.relative_to(CHECKOUT).as_posix()
@@ -90,10 +90,10 @@ def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
 
 
 def stage_folder(name: str) -> str | None:
-    """`train` for `tpuline.components.train.loop`; None outside the stage folders."""
+    """`export` for `tpuline.components.export.parity`; None outside the folders of stages."""
     parts = name.split(".")
     if parts[:2] == ["tpuline", "components"] and len(parts) > 2:
-        return parts[2] if (CHECKOUT / "components" / parts[2]).is_dir() else None
+        return parts[2] if (CHECKOUT / "components" / parts[2] / "stage.py").is_file() else None
     return None
 
 
@@ -179,6 +179,7 @@ def test_layer_checks_see_what_they_forbid(tmp_path: Path, monkeypatch: pytest.M
     bad = tmp_path / "components" / "train" / "bad.py"
     bad.parent.mkdir(parents=True)
     (tmp_path / "components" / "export").mkdir()
+    (tmp_path / "components" / "export" / "stage.py").touch()
     bad.write_text(
         "import tensorflow as tf\n"
         "from ...pipeline import runner\n"

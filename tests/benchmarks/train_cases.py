@@ -158,7 +158,7 @@ def keras_fit(spec: Spec) -> None:
     import keras_hub
     import tensorflow as tf
 
-    from tpuline.components.train.optimizer import LinearSchedule
+    from tpuline.components.training.optimizer import LinearSchedule
 
     shards = shard_set(spec)
     num_rows = shards.split("train").num_examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from tests.components.train.toy import example
+from tests.components.training.toy import example
 from tpuline.components import batches
 
 ROWS = [example([2, 9, 3], 1, [0, 0, 0]), example([2, 7, 3, 8, 3], 0, [0, 0, 0, 1, 1])]

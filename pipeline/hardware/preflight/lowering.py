@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....components.contracts import ShardSet
 from ....components.example_spec import model_inputs
-from ....components.train.buckets import BUCKET
+from ....components.training.buckets import BUCKET
 from .presets import architecture
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def lower(request: Request) -> Lowered:
     """Builds the model on the CPU, as it is built on a chip, and lowers its step."""
     import tensorflow as tf
 
-    from ....components.train import buckets, loop
+    from ....components.training import buckets, loop
 
     train, shards = request.config.sections["train"], request.shards
     plan = loop.make_plan(train, shards, num_replicas=request.num_replicas, strategy="tpu")
@@ -141,7 +141,7 @@ def _trainee(request: Request, model: ModelSpec, plan: Any) -> Any:
     import keras
 
     from ....components.modeling import build
-    from ....components.train import loop
+    from ....components.training import loop
     from ..strategy import ConfiguredLane
 
     keras.backend.clear_session()  # names count from 1, so that equal steps are equal programs

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.components.train import toy
+from tests.components.training import toy
 from tpuline.components.contracts import ShardSet, TrainedModel
 from tpuline.components.modeling import BagSpec, BertSpec, build
 from tpuline.components.stage import Context
-from tpuline.components.train import dataset, loop, plan, speed, stage
-from tpuline.components.train.trainee import Totals, Trainee
+from tpuline.components.train import stage
+from tpuline.components.training import dataset, loop, plan, speed
+from tpuline.components.training.trainee import Totals, Trainee
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 

@@ -15,11 +15,11 @@ from ..contracts import InputVerdict, ShardSet
 from ..stage import Lane, Log
 from . import callbacks, dataset, schedule
 from .checkpoint import Checkpoints
+from .config import Config
 from .plan import Plan
 from .recorder import Recorder
 from .sinks import Mlflow, Sink, TensorBoard
 from .speed import Profiler, Speedometer, judge_input
-from .stage import Config
 from .trainee import BrokenLoss, Trainee
 
 _LOST = (

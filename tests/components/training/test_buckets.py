@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tpuline.components.train import buckets
+from tpuline.components.training import buckets
 
 
 def test_no_buckets_mean_one_width() -> None:

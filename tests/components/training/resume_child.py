@@ -1,4 +1,4 @@
-"""A training that is interrupted: `python -m tests.components.train.resume_child JSON`.
+"""A training that is interrupted: `python -m tests.components.training.resume_child JSON`.
 
 It sends itself the wanted signal after the wanted step, and prints the facts of a training that
 came to its end as one JSON line.
@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.components.train import toy
+from tests.components.training import toy
 from tpuline.components.modeling import BagSpec, BertSpec
 from tpuline.components.stage import Context
-from tpuline.components.train import fitting, speed, stage
+from tpuline.components.train import stage
+from tpuline.components.training import fitting, speed
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 

@@ -12,10 +12,10 @@ from ..modeling import build, without_preset
 from ..stage import Lane, Log
 from . import callbacks
 from .checkpoint import Checkpoints
+from .config import Config
 from .fitting import Fitting, fitting
 from .optimizer import adamw
 from .plan import Plan, make_plan
-from .stage import Config
 from .trainee import Trainee
 
 _UNEVEN = 1.1  # as many steps as evenly dealt rows would take, at the least that is told

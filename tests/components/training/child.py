@@ -1,4 +1,4 @@
-"""Trains on a toy set in a process of its own: `python -m tests.components.train.child JSON`.
+"""Trains on a toy set in a process of its own: `python -m tests.components.training.child JSON`.
 
 Prints one JSON line: a list with the facts of every training it did, one after the other.
 """
@@ -35,7 +35,7 @@ def main(wanted: dict[str, Any]) -> None:
 
 def train(hardware: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     """One training; `model`, `dropout` and the fields of the stage's config are wanted."""
-    from tests.components.train import toy
+    from tests.components.training import toy
     from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
     from tpuline.components.stage import Context
     from tpuline.components.train import stage
@@ -68,7 +68,7 @@ def first_moment(lane: Any) -> float:
     """Adam's first moment after one step whose gradient is 10 on every replica, clipped to 1."""
     import tensorflow as tf
 
-    from tpuline.components.train.optimizer import adamw
+    from tpuline.components.training.optimizer import adamw
 
     with lane.scope():
         strategy = tf.distribute.get_strategy()
@@ -89,7 +89,7 @@ def after_overflow(lane: Any) -> tuple[float, float]:
     import keras
     import tensorflow as tf
 
-    from tpuline.components.train.optimizer import adamw, summed
+    from tpuline.components.training.optimizer import adamw, summed
 
     with lane.scope():
         strategy = tf.distribute.get_strategy()

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.components.train import toy
 from tests.components.train.test_stage import SMALL, train
+from tests.components.training import toy
 from tpuline.components.stage import Context
 from tpuline.components.train import stage
-from tpuline.components.train.sinks import Mlflow, MlflowConfig
+from tpuline.components.training.sinks import Mlflow, MlflowConfig
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 

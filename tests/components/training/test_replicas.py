@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.train.child import after_overflow, first_moment, train
+from tests.components.training.child import after_overflow, first_moment, train
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -64,7 +64,7 @@ def runs(request: pytest.FixtureRequest) -> Runs:
 
 def _child(wanted: dict[str, Any]) -> dict[str, Any]:
     child = subprocess.run(
-        [sys.executable, "-m", "tests.components.train.child", json.dumps(wanted)],
+        [sys.executable, "-m", "tests.components.training.child", json.dumps(wanted)],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import pytest
 
-from tests.components.train import toy
-from tests.components.train.resume_child import TRAININGS, spoiling, train
 from tests.components.train.test_stage import train as train_toy
-from tpuline.components.train import dataset, fitting, trainee
-from tpuline.components.train.checkpoint import Checkpoints
+from tests.components.training import toy
+from tests.components.training.resume_child import TRAININGS, spoiling, train
+from tpuline.components.training import dataset, fitting, trainee
+from tpuline.components.training.checkpoint import Checkpoints
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -30,7 +30,7 @@ def child(folder: Path, replicas: int, **wanted: Any) -> subprocess.CompletedPro
     folder.mkdir(exist_ok=True)
     asked = {"folder": str(folder), "replicas": replicas} | wanted
     return subprocess.run(
-        [sys.executable, "-m", "tests.components.train.resume_child", json.dumps(asked)],
+        [sys.executable, "-m", "tests.components.training.resume_child", json.dumps(asked)],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

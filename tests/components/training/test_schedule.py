@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tpuline.components.train import schedule
+from tpuline.components.training import schedule
 
 
 def rates(peak: float, warmup_steps: int, total_steps: int) -> list[float]:
@@ -29,7 +29,7 @@ def test_warmup_takes_its_share_but_never_all_steps(total: int, share: float, st
 
 @pytest.mark.parametrize("warmup_steps", [0, 3])
 def test_keras_schedule_gives_the_same_rates(warmup_steps: int) -> None:
-    from tpuline.components.train.optimizer import LinearSchedule
+    from tpuline.components.training.optimizer import LinearSchedule
 
     keras_schedule = LinearSchedule(peak=0.01, warmup_steps=warmup_steps, total_steps=8)
     assert [float(keras_schedule(s)) for s in range(9)] == pytest.approx(

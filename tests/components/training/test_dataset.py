@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.components.train import toy
+from tests.components.training import toy
 from tpuline.components.contracts import ShardSet
-from tpuline.components.train import buckets, dataset, plan, stage
+from tpuline.components.train import stage
+from tpuline.components.training import buckets, dataset, plan
 
 BATCH = 8
 

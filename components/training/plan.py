@@ -7,7 +7,7 @@ from typing import Any
 
 from ..contracts import ShardSet, Split
 from . import buckets, schedule
-from .stage import Config
+from .config import Config
 
 _STEPS_A_CALL = {"tpu": 100, "mirrored": 25, "cpu": 10}
 """By strategy: a call to the chip costs some milliseconds, a step of a small model less."""
