@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .example_spec import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from .first_token import of_first_token
 from .lora import add_adapters
+from .narrowing import narrow
 from .preset_files import FIELD, check_preset
 from .presets import fingerprints, first_line
 from .rematerialization import rematerialize
@@ -48,6 +49,7 @@ def pooled_output(
         )
     else:
         backbone = _pretrained(spec, vocabulary_size, sequence_length)
+    _narrow(architecture or spec, backbone)
     _apply_levers(spec, backbone)
     segment_ids = features.get(SEGMENT_IDS)
     if segment_ids is None:
@@ -77,6 +79,14 @@ def check_tokenizer(preset: str, *, fingerprint: str, has_text_pair: bool) -> No
             "one of other tokens or another case; set preprocess.vocabulary.preset to the same "
             "preset, and preprocess.vocabulary.lowercase to its case"
         )
+
+
+def _narrow(spec: BertSpec, backbone: Any) -> None:
+    for number, block in enumerate(backbone.transformer_layers):
+        heads = spec.num_heads if spec.heads is None else spec.heads[number]
+        units = spec.intermediate_dim if spec.units is None else spec.units[number]
+        if spec.preset is None and (heads, units) != (spec.num_heads, spec.intermediate_dim):
+            narrow(block, num_heads=heads, num_units=units)
 
 
 def sizes(backbone: Any) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class BertSpec:
     # which encoders of sentences are trained.
     pooling: Literal["first", "mean"] = "first"
     max_positions: int | None = None  # rows of the position table; null: the sequence length
+    heads: tuple[int, ...] | None = None  # that each block keeps of num_heads; null: all
+    units: tuple[int, ...] | None = None  # that each block keeps of intermediate_dim; null: all
     remat: bool = False  # compute blocks again for their gradients: less memory, a third more work
     lora_rank: int | None = None  # train the head and adapters beside queries and values; e.g. 8
     freeze_backbone: bool = False  # train the head only
@@ -41,6 +43,15 @@ class BertSpec:
                 f"hidden_dim: must be a multiple of num_heads ({self.num_heads}); received "
                 f"{self.hidden_dim}; e.g. {self.num_heads * 64}"
             )
+        for name, most in (("heads", self.num_heads), ("units", self.intermediate_dim)):
+            kept = getattr(self, name)
+            if kept is not None and (
+                len(kept) != self.num_layers or not all(1 <= n <= most for n in kept)
+            ):
+                raise ValueError(
+                    f"{name}: must be a number from 1 to {most} for each of {self.num_layers} "
+                    f"blocks; received {list(kept)}; null keeps all"
+                )
         if self.preset is not None and not self.preset.strip():
             raise ValueError(
                 f"preset: must name a preset or a folder, or be null; received {self.preset!r}; "

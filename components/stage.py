@@ -16,7 +16,8 @@ and, where it reads what no other stage made,
 * `identity(config, data_dir) -> object`: what stands for the config in the cache key: content
   digests in place of paths. JSON types only,
 * `variants(config) -> dict[str, object]`: for a stage that makes several artifacts side by side,
-  the config of each by its name; `run` and `identity` get one of them,
+  the config of each by its name; `run` and `identity` get one of them. `made_of(config) -> str` is
+  the variant that such a one is made of,
 * `EACH_VARIANT: bool`: whether it runs for what such a stage was given and again for each variant
   of it; without it, once. A field of `Inputs` that maps names to records takes those of all,
 * `WORKERS: bool`: whether the processes that train together all run it; without it, worker 0 does

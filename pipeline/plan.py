@@ -65,7 +65,8 @@ def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
     check_until(until)
     steps: list[Step] = []
     for stage, variant, part in _parts(config):
-        inputs = wire(stage, [(step.stage, step.variant) for step in steps], variant)
+        made = [(step.stage, step.variant) for step in steps]
+        inputs = wire(stage, made, stage.made_of(variant, part))
         facts = identity(stage, part, config)
         keys = {step.name: step.key for step in steps}
         steps.append(

@@ -57,6 +57,10 @@ class Stage:
         """The config of each variant by its name; none for most stages."""
         return self.module.variants(config) if self.makes_variants else {}
 
+    def made_of(self, variant: str, part: Any) -> str:
+        """The variant whose artifacts it takes."""
+        return self.module.made_of(part) if self.makes_variants else variant
+
     @property
     def workers(self) -> bool:
         """Whether all processes that train together run it, and not the chief alone."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from ..contracts import ShardSet, TrainedModel
-from ..stage import Context, Hardware
-from .variants import BASE, Cast, Quantize, Variant
-
-if TYPE_CHECKING:
-    import keras
+from ..modeling import ModelSpec
+from ..stage import Context
+from .variants import BASE, Cast, Distill, Prune, Quantize, Shrink, Variant
 
 VERSION = 1
+USES = frozenset({"seed", "hardware"})
+WORKERS = True
 
 WEIGHTS_FILE = "model.weights.h5"
 
@@ -38,6 +38,15 @@ class Config:
                     "variants: names must be at most 40 letters, digits, '_', '-' and '.', and not "
                     f"{BASE!r}, the model as it was trained; received {name!r}; e.g. 'int8'"
                 )
+        known: list[str] = []
+        for name, variant in self.variants.items():
+            earlier = getattr(variant, "of", None)
+            if earlier is not None and earlier not in known:
+                raise ValueError(
+                    f"variants.{name}.of: must be an earlier variant, or null; received "
+                    f"{earlier!r}; earlier are {known}"
+                )
+            known.append(name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +65,45 @@ def variants(config: Config) -> dict[str, Variant]:
     return dict(config.variants)
 
 
+def made_of(config: Variant) -> str:
+    """The variant that it is made of."""
+    return getattr(config, "of", None) or BASE
+
+
+def identity(config: Variant, data_dir: Any) -> Any:
+    """The config; what it is made of is an input, whatever its name."""
+    facts = asdict(config)
+    facts.pop("of", None)
+    return facts
+
+
 def run(config: Variant, inputs: Inputs, ctx: Context) -> TrainedModel:
-    """Makes one variant: its weights, and what it takes to load them."""
-    model, made = _made(config, inputs, ctx.hardware)
+    """Makes one variant: its weights, and what it takes to load them.
+
+    Raises:
+        ValueError: the model has not what the variant changes.
+        FloatingPointError: the loss of a variant that is trained is no longer a finite number.
+    """
+    match config:
+        case Quantize() | Cast():
+            return _stored_otherwise(config, inputs, ctx)
+        case Prune() | Shrink() | Distill():
+            return _learnt(config, inputs, ctx)
+
+
+def _stored_otherwise(config: Quantize | Cast, inputs: Inputs, ctx: Context) -> TrainedModel:
+    from ..restoring import fresh, quantize, restored
+
+    shards, made = inputs.shards, inputs.model
+    model = restored(made, shards, ctx.hardware)
+    if isinstance(config, Quantize):
+        quantize(model, config.mode)
+        made = replace(made, quantization=config.mode)
+    else:
+        weights = model.get_weights()
+        made = replace(made, dtype=config.dtype)
+        model = fresh(made, shards, ctx.hardware)
+        model.set_weights(weights)
     model.save_weights(ctx.workdir / WEIGHTS_FILE)
     return replace(
         made,
@@ -68,18 +113,23 @@ def run(config: Variant, inputs: Inputs, ctx: Context) -> TrainedModel:
     )
 
 
-def _made(config: Variant, inputs: Inputs, hardware: Hardware) -> tuple[keras.Model, TrainedModel]:
-    from ..restoring import fresh, quantize, restored
+def _learnt(config: Prune | Shrink | Distill, inputs: Inputs, ctx: Context) -> TrainedModel:
+    from ..restoring import restored
+    from . import distill, learning, prune, shrink
 
     shards, trained = inputs.shards, inputs.model
-    model = restored(trained, shards, hardware)
+    ctx.hardware.start()  # before TensorFlow is used: it sets devices up
+    model = restored(trained, shards, ctx.hardware)
+    spec: ModelSpec = trained.model
+    lesson: Any
     match config:
-        case Quantize():
-            quantize(model, config.mode)
-            return model, replace(trained, quantization=config.mode)
-        case Cast():
-            weights = model.get_weights()
-            made = replace(trained, dtype=config.dtype)
-            model = fresh(made, shards, hardware)
-            model.set_weights(weights)
-            return model, made
+        case Prune():
+            lesson = prune.PruningLesson(config, model.get_weights())
+        case Shrink():
+            spec, weights = shrink.shrunk(config, trained, model, shards)
+            lesson = shrink.ShrunkLesson(weights)
+        case Distill():
+            spec = distill.student(config, trained)
+            start = distill.first_weights(config, trained, model)
+            lesson = distill.DistillingLesson(config, trained, shards, start)
+    return learning.train(config, spec, shards, trained, ctx, lesson)

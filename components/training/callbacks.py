@@ -16,6 +16,7 @@ import numpy as np
 
 from ..stage import Log
 from .checkpoint import Checkpoint, Checkpoints
+from .lesson import Masks
 from .recorder import Recorder
 from .speed import Speedometer
 from .trainee import Progress, Totals, Trainee
@@ -28,12 +29,20 @@ class BestWeights(keras.callbacks.Callback):
     """Keeps the weights of the epoch of the lowest validation loss; stops when it stays away.
 
     They are written under another name and then renamed, so that the file is always a whole one.
+    What is before step `from_step` does not count.
     """
 
     def __init__(
-        self, trainee: Trainee, save: Callable[[Path], None], folder: Path, *, patience: int | None
+        self,
+        trainee: Trainee,
+        save: Callable[[Path], None],
+        folder: Path,
+        *,
+        patience: int | None,
+        from_step: int = 0,
     ) -> None:
         super().__init__()
+        self._from_step = from_step
         self.path = folder / WEIGHTS_FILE
         self._trainee, self._save = trainee, save
         self._patience = patience
@@ -43,6 +52,8 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         loss = (logs or {})["val_loss"]
+        if self._trainee.progress.num_steps < self._from_step:
+            return
         if loss < self.loss:
             self.loss, self.step, self.epochs_since = loss, self._trainee.progress.num_steps, 0
             partial = self.path.with_name(f"partial.{self.path.name}")
@@ -83,6 +94,28 @@ class Books:
         self.recorder.restore(facts["recorder"])
         self.speed.restore(facts["speed"])
         self.num_resumed = max(self.num_resumed, facts["num_resumed"])
+
+
+class Masking(keras.callbacks.Callback):
+    """Sets the masks anew after each window of steps, until they are to stay.
+
+    From then on it only puts back to 0 what has moved.
+    """
+
+    def __init__(self, trainee: Trainee, masks: Masks) -> None:
+        super().__init__()
+        self._trainee, self._masks = trainee, masks
+        self._step = 0  # at the last update
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._step = self._trainee.progress.num_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        before, self._step = self._step, self._trainee.progress.num_steps
+        if before < self._masks.final_step:
+            self._masks.update(self._step)
+        else:
+            self._masks.apply()
 
 
 class Checkpointer(keras.callbacks.Callback):

@@ -16,6 +16,7 @@ from ..stage import Lane, Log
 from . import callbacks, dataset, schedule
 from .checkpoint import Checkpoints
 from .config import Config
+from .lesson import Masks
 from .plan import Plan
 from .recorder import Recorder
 from .sinks import Mlflow, Sink, TensorBoard
@@ -177,6 +178,7 @@ def fitting(
     seed: int,
     lane: Lane,
     log: Log,
+    masks: Masks | None = None,
     user_callbacks: tuple[keras.callbacks.Callback, ...],
 ) -> Fitting:
     """Everything that `Fitting` needs, put together for a training that has not begun."""
@@ -194,7 +196,14 @@ def fitting(
         speed=speed,
         log=log,
     )
-    best = callbacks.BestWeights(trainee, save, workdir, patience=config.early_stopping_patience)
+    best = callbacks.BestWeights(
+        trainee,
+        save,
+        workdir,
+        patience=config.early_stopping_patience,
+        from_step=0 if masks is None else masks.final_step,
+    )
+    masking = () if masks is None else (callbacks.Masking(trainee, masks),)
     books = callbacks.Books(best=best, recorder=recorder, speed=speed)
     return Fitting(
         config=config,
@@ -221,7 +230,7 @@ def fitting(
         validation=partial(_fed, lane, plan, validation),
         repeated=lambda i: _fed(lane, plan, partial(repeated, i)),
         num_workers=lane.num_workers,
-        user_callbacks=user_callbacks,
+        user_callbacks=(*masking, *user_callbacks),
         log=log,
     )
 

@@ -8,12 +8,13 @@ from typing import Any
 import keras
 
 from ..contracts import Rollback, ShardSet, TrainedModel
-from ..modeling import build, without_preset
+from ..modeling import without_preset
 from ..stage import Lane, Log
 from . import callbacks
 from .checkpoint import Checkpoints
 from .config import Config
 from .fitting import Fitting, fitting
+from .lesson import Lesson, Masks
 from .optimizer import adamw
 from .plan import Plan, make_plan
 from .trainee import Trainee
@@ -31,6 +32,7 @@ def train(
     lane: Lane,
     log: Log,
     user_callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    lesson: Lesson | None = None,
 ) -> TrainedModel:
     """See `stage.run`. The same seed and number of replicas give the same weights on a CPU, however
     often the training was interrupted.
@@ -41,7 +43,7 @@ def train(
     keras.backend.clear_session()
     # tf.data compares its seeds, which are tensors, where the global one is 0 (mod 2**31 - 1).
     keras.utils.set_random_seed(seed or 2**31 - 2)
-    plan, classifier, trainee = _built(config, shards, lane)
+    plan, classifier, trainee, masks = _built(config, shards, lane, lesson or Lesson())
     _announce(classifier, plan, shards, lane, log)
     _warn_of_idle_hosts(config, plan, shards, lane, log)
     fitted = fitting(
@@ -55,6 +57,7 @@ def train(
         seed=seed,
         lane=lane,
         log=log,
+        masks=masks,
         user_callbacks=user_callbacks,
     )
     verdict = fitted.fit()
@@ -77,7 +80,9 @@ def train(
     )
 
 
-def _built(config: Config, shards: ShardSet, lane: Lane) -> tuple[Plan, keras.Model, Trainee]:
+def _built(
+    config: Config, shards: ShardSet, lane: Lane, lesson: Lesson
+) -> tuple[Plan, keras.Model, Trainee, Masks | None]:
     """The plan, and the model on the devices of the lane: as it is saved, and as it is trained."""
     plan = make_plan(
         config,
@@ -87,17 +92,18 @@ def _built(config: Config, shards: ShardSet, lane: Lane) -> tuple[Plan, keras.Mo
         num_hosts=lane.num_hosts,
     )
     with lane.scope():
-        classifier = build(
-            config.model,
-            vocabulary_size=shards.vocabulary_size,
-            sequence_length=shards.sequence_length,
-            num_labels=len(shards.label_names),
-            has_text_pair=shards.has_text_pair,
-            tokenizer_fingerprint=shards.tokenizer_fingerprint,
+        classifier = lesson.model(config, shards)
+        masks = lesson.masks(classifier, plan.total_steps)
+        trainee = compiled(
+            classifier,
+            config,
+            plan,
+            objective=lesson.objective(),
+            labels_share=lesson.labels_share,
+            masks=masks,
         )
-        trainee = compiled(classifier, config, plan)
     trainee.num_workers = lane.num_workers
-    return plan, classifier, trainee
+    return plan, classifier, trainee, masks
 
 
 def _outcome(fitted: Fitting) -> dict[str, Any]:
@@ -149,8 +155,11 @@ def _warn_of_idle_hosts(config: Config, plan: Plan, shards: ShardSet, lane: Lane
         )
 
 
-def compiled(classifier: keras.Model, config: Config, plan: Plan) -> Trainee:
-    """The classifier ready to fit; call it inside the scope of the lane."""
+def compiled(classifier: keras.Model, config: Config, plan: Plan, **learnt: Any) -> Trainee:
+    """The classifier ready to fit; call it inside the scope of the lane.
+
+    `learnt` is what `Trainee` takes of a `Lesson`.
+    """
     trainee = Trainee(
         inputs=classifier.input,
         outputs=classifier.output,
@@ -159,6 +168,7 @@ def compiled(classifier: keras.Model, config: Config, plan: Plan) -> Trainee:
         validation_steps=plan.validation_steps,
         accumulate_steps=config.accumulate_steps,
         xla=config.xla,
+        **learnt,
     )
     trainee.compile(
         optimizer=adamw(**plan.rate, weight_decay=config.weight_decay, clip_norm=config.clip_norm),

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from ..example_spec import PADDING_MASK
 from .buckets import BUCKET
+from .lesson import Masks, Objective
 from .optimizer import summed
 
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]  # features, labels, weights
@@ -86,6 +87,8 @@ class Trainee(keras.Model):
         steps_per_epoch, validation_steps: batches in one pass over either split.
         accumulate_steps: parts that each replica's batch is cut into; their gradients are summed.
         xla: whether forward and backward are compiled by XLA, which a TPU does in any case.
+        objective, labels_share: as of `lesson.Lesson`.
+        masks: where they are 0, weights learn nothing.
     """
 
     def __init__(
@@ -98,9 +101,14 @@ class Trainee(keras.Model):
         validation_steps: int,
         accumulate_steps: int = 1,
         xla: bool = False,
+        objective: Objective | None = None,
+        labels_share: float = 1.0,
+        masks: Masks | None = None,
     ) -> None:
         super().__init__(inputs=inputs, outputs=outputs)
         self._shapes = tuple(shapes)
+        self._objective, self._labels_share = objective, labels_share
+        self.masks = {} if masks is None else dict(masks.of)  # by the path of the weight
         self._accumulate_steps = accumulate_steps
         # The optimizer stays outside: it talks to the other replicas.
         self._compute = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
@@ -180,17 +188,19 @@ class Trainee(keras.Model):
         batch of few real rows then moves the weights as little as these rows would in a full one.
         """
         num_rows = data[1].shape[0] * self.distribute_strategy.num_replicas_in_sync
+        weights = self.trainable_weights
 
         def of_part(part: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
             with tf.GradientTape() as tape:
-                sums = _batch_sums(self(part[0], training=True), part)
-                loss = self.optimizer.scale_loss(sums[0] / num_rows)
+                logits = self(part[0], training=True)
+                sums = _batch_sums(logits, part)
+                loss = self.optimizer.scale_loss(self._loss(logits, sums, part) / num_rows)
             gradients = tape.gradient(
                 loss,
-                [weight.value for weight in self.trainable_weights],
+                [weight.value for weight in weights],
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
-            return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+            return [self._masked(*pair) for pair in zip(gradients, weights, strict=True)], sums
 
         num_parts = self._accumulate_steps
         if num_parts == 1:
@@ -211,6 +221,18 @@ class Trainee(keras.Model):
             parallel_iterations=1,
         )
         return gradients, sums
+
+    def _masked(self, gradient: Any, weight: Any) -> tf.Tensor:
+        gradient, mask = tf.convert_to_tensor(gradient), self.masks.get(weight.path)
+        return gradient if mask is None else gradient * mask.value
+
+    def _loss(self, logits: tf.Tensor, sums: tf.Tensor, part: Batch) -> tf.Tensor:
+        """The sum over the rows of what is made small."""
+        if self._objective is None:
+            return sums[0]
+        features, _, weights = part
+        more = self._objective(features, tf.cast(logits, tf.float32))
+        return self._labels_share * sums[0] + tf.reduce_sum(more * weights)
 
     def _count(self, data: Batch, sums: tf.Tensor, broken: tf.Tensor | float = 0.0) -> None:
         bucket = data[0][BUCKET][0] if BUCKET in data[0] else 0

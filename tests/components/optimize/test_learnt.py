@@ -1,0 +1,225 @@
+"""Variants that are trained: zeros where zeros are asked for, fewer heads, fewer blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.components.training import toy
+from tpuline.components.contracts import ShardSet, TrainedModel
+from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
+from tpuline.components.optimize import importance, prune, stage
+from tpuline.components.optimize.distill import spaced
+from tpuline.components.optimize.variants import Distill, Prune, Shrink, Variant
+from tpuline.components.restoring import restored
+from tpuline.components.stage import Context
+from tpuline.components.train import stage as train
+from tpuline.pipeline.hardware.config import HardwareConfig
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware
+
+HARDWARE = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
+BERT = BertSpec(num_layers=3, hidden_dim=16, num_heads=4, intermediate_dim=24, pooling="mean")
+
+
+def context(folder: Path) -> Context:
+    folder.mkdir()
+    return Context(workdir=folder, data_dir=folder, seed=7, hardware=HARDWARE, log=toy.Memory())
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    folder = tmp_path_factory.mktemp("data") / "shards"
+    return toy.shard_set(folder, num_train=480, num_validation=60)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory, shards: ShardSet) -> TrainedModel:
+    """Knows which of two tokens is in a row."""
+    config = train.Config(
+        model=BERT, epochs=5, global_batch_size=16, learning_rate=1e-2, buckets=(8,)
+    )
+    work = context(tmp_path_factory.mktemp("base") / "train")
+    trained = train.run(config, train.Inputs(shards=shards), work)
+    assert trained.history[-1].val_accuracy > 0.9
+    return trained
+
+
+def made(folder: Path, variant: Variant, shards: ShardSet, model: TrainedModel) -> TrainedModel:
+    return stage.run(variant, stage.Inputs(shards=shards, model=model), context(folder / "made"))
+
+
+def test_pruned_kernels_have_the_zeros_that_were_asked_for(
+    tmp_path: Path, shards: ShardSet, bert: TrainedModel
+) -> None:
+    variant = Prune(sparsity=0.6, epochs=3, learning_rate=3e-3)
+    pruned = made(tmp_path, variant, shards, bert)
+    model = restored(pruned, shards, HARDWARE)
+    kernels = prune.prunable(model)
+    assert len(kernels) == 6 * BERT.num_layers
+    for kernel in kernels:
+        zeros = float((np.asarray(kernel) == 0).mean())
+        assert zeros == pytest.approx(0.6, abs=1 / kernel.numpy().size), kernel.path
+    assert not any((np.asarray(w) == 0).mean() > 0.5 for w in model.weights if "embed" in w.path)
+    assert pruned.history[-1].val_accuracy > 0.9
+    # Epochs that end before all zeros are there are not kept.
+    assert pruned.best_step > 0.6 * pruned.num_steps
+
+
+def test_interrupted_pruning_ends_as_if_undisturbed(
+    tmp_path: Path, shards: ShardSet, bert: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = Prune(sparsity=0.5, epochs=2, learning_rate=3e-3)
+    (tmp_path / "a").mkdir()
+    whole = made(tmp_path / "a", variant, shards, bert)
+
+    work = context(tmp_path / "made")
+    count = 0
+
+    def stop(*_: Any, **__: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work.log, "progress", stop)
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(variant, stage.Inputs(shards=shards, model=bert), work)
+    again = stage.run(variant, stage.Inputs(shards=shards, model=bert), work)
+    assert again.num_resumed == 1
+    models = [restored(each, shards, HARDWARE).get_weights() for each in (whole, again)]
+    for ours, theirs in zip(*models, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_shrunk_model_has_fewer_heads_and_units_and_still_knows(
+    tmp_path: Path, shards: ShardSet, bert: TrainedModel
+) -> None:
+    variant = Shrink(keep_heads=0.5, keep_units=0.25, epochs=2, learning_rate=3e-3)
+    small = made(tmp_path, variant, shards, bert)
+    assert isinstance(small.model, BertSpec) and small.model.heads and small.model.units
+    assert sum(small.model.heads) == 6 and sum(small.model.units) == 18
+    assert small.num_parameters < bert.num_parameters
+    assert small.history[-1].val_accuracy > 0.9
+    model = restored(small, shards, HARDWARE)
+    shapes = [importance.outgoing(block)[0].shape for block in importance.blocks(model)]
+    assert [shape[0] for shape in shapes] == list(small.model.heads)
+    assert {tuple(shape[1:]) for shape in shapes} == {(4, 16)}  # heads stay as wide
+
+
+def test_what_is_cut_away_is_what_matters_least(shards: ShardSet, bert: TrainedModel) -> None:
+    """Cutting the most important half instead does more harm, before any training."""
+    model = restored(bert, shards, HARDWARE)
+    of_heads, of_units = importance.importance(model, shards, num_rows=90)
+    before = _loss(model, shards)
+    harm = []
+    for sign in (1, -1):
+        cut = restored(bert, shards, HARDWARE)
+        kept_heads = importance.kept([sign * v for v in of_heads], 0.5)
+        kept_units = importance.kept([sign * v for v in of_units], 0.5)
+        for block, heads, units in zip(importance.blocks(cut), kept_heads, kept_units, strict=True):
+            for kernel, kept in zip(importance.outgoing(block), (heads, units), strict=True):
+                value = kernel.numpy()
+                value[np.setdiff1d(np.arange(len(value)), kept)] = 0
+                kernel.assign(value)
+        harm.append(_loss(cut, shards) - before)
+    assert harm[0] < harm[1]
+
+
+def _loss(model: keras.Model, shards: ShardSet) -> float:
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    ((features, labels),) = importance._batches(shards, 90).unbatch().batch(90)
+    return float(loss_of(labels, model(features, training=False)))
+
+
+def test_every_block_keeps_something() -> None:
+    values = [np.array([9.0, 8.0, 7.0]), np.array([0.1, 0.2, 0.3])]
+    assert [list(v) for v in importance.kept(values, 0.34)] == [[0], [2]]
+    assert [list(v) for v in importance.kept(values, 0.67)] == [[0, 1, 2], [2]]
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        Distill(num_layers=1, epochs=3, learning_rate=1e-2),
+        Distill(model=BagSpec(embedding_dim=8, hidden_dim=8), epochs=9, learning_rate=3e-2),
+    ],
+    ids=["fewer blocks", "bag"],
+)
+def test_student_is_smaller_and_knows_what_the_teacher_knows(
+    tmp_path: Path, shards: ShardSet, bert: TrainedModel, variant: Distill
+) -> None:
+    student = made(tmp_path, variant, shards, bert)
+    assert student.num_parameters < 0.7 * bert.num_parameters
+    assert student.history[-1].val_accuracy > 0.9
+    restored(student, shards, HARDWARE)  # its record is enough to load it
+
+
+def test_student_learns_from_the_answers_where_labels_count_for_nothing(
+    tmp_path: Path, shards: ShardSet, bert: TrainedModel
+) -> None:
+    variant = Distill(num_layers=2, labels_share=0.0, epochs=3, learning_rate=1e-2)
+    student = made(tmp_path, variant, shards, bert)
+    assert student.history[-1].val_accuracy > 0.9
+
+
+def test_student_with_the_teachers_blocks_starts_from_them(
+    tmp_path: Path, shards: ShardSet, bert: TrainedModel
+) -> None:
+    variant = Distill(num_layers=2, epochs=1, learning_rate=1e-9)
+    student = restored(made(tmp_path, variant, shards, bert), shards, HARDWARE)
+    teacher = restored(bert, shards, HARDWARE)
+    for ours, theirs in ((0, 0), (1, 2)):
+        pair = [importance.blocks(m)[i] for m, i in ((student, ours), (teacher, theirs))]
+        for one, other in zip(*(block.weights for block in pair), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("num_all", "num_kept", "kept"), [(6, 3, [0, 2, 5]), (6, 1, [5]), (3, 2, [0, 2])]
+)
+def test_blocks_are_taken_evenly(num_all: int, num_kept: int, kept: list[int]) -> None:
+    assert spaced(num_all, num_kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        (Shrink(), "type shrink is for BERT, .* received a model of type gru"),
+        (Distill(num_layers=1), "num_layers must be fewer than .* received 1 for a gru with none"),
+    ],
+)
+def test_variants_of_a_bert_are_refused_for_others(
+    tmp_path: Path, shards: ShardSet, bert: TrainedModel, variant: Variant, message: str
+) -> None:
+    config = train.Config(model=GruSpec(embedding_dim=4, units=4), epochs=1, global_batch_size=16)
+    gru = train.run(config, train.Inputs(shards=shards), context(tmp_path / "train"))
+    with pytest.raises(ValueError, match=message):
+        made(tmp_path, variant, shards, gru)
+    with pytest.raises(ValueError, match="received 3 for a bert with 3 blocks"):
+        made(tmp_path / "train", replace(Distill(num_layers=3)), shards, bert)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (Prune, {"sparsity": 1.0}, "sparsity: must be above 0 and below 1; received 1.0"),
+        (Prune, {"epochs": 0}, "epochs: must be at least 1; received 0"),
+        (Shrink, {"keep_heads": 0.0}, "keep_heads: must be above 0"),
+        (Shrink, {"rows": 0}, "rows: must be at least 1"),
+        (Distill, {}, "num_layers: must be given, or model, and not both"),
+        (Distill, {"num_layers": 0}, "num_layers: must be at least 1"),
+        (Distill, {"num_layers": 1, "temperature": 0.1}, "temperature: must lie between"),
+        (Distill, {"num_layers": 1, "labels_share": 1.0}, "labels_share: must be in"),
+        (Distill, {"num_layers": 1, "learning_rate": 0.0}, "learning_rate: must be above 0"),
+        (Distill, {"model": BertSpec(preset="x")}, "model.preset: must be null"),
+    ],
+)
+def test_config_that_cannot_be_is_refused(kind: Any, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        kind(**fields)
