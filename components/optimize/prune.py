@@ -27,12 +27,12 @@ class PruningLesson(Lesson):
 
     def masks(self, classifier: keras.Model, total_steps: int) -> Masks:
         final_step = max(1, int(self._variant.ramp * total_steps))
-        sparsity = {"final_step": final_step, "final_sparsity": self._variant.sparsity}
-        return Masks(
-            prunable(classifier),
-            lambda value, step: mask(value, sparsity_at(step, **sparsity)),
-            final_step=final_step,
-        )
+
+        def mask_of(value: np.ndarray, step: int) -> np.ndarray:
+            share = sparsity_at(step, final_step=final_step, final_sparsity=self._variant.sparsity)
+            return mask(value, share)
+
+        return Masks(prunable(classifier), mask_of, final_step=final_step)
 
 
 def prunable(classifier: keras.Model) -> list[Any]:
