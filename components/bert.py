@@ -129,7 +129,8 @@ def _mean(states: Any, padding_mask: Any) -> Any:
     import keras
 
     ops = keras.ops
-    mask = ops.cast(padding_mask, "float32")[:, :, None]
+    # Not [:, :, None]: LiteRT has no such slice.
+    mask = ops.expand_dims(ops.cast(padding_mask, "float32"), -1)
     summed = ops.sum(ops.cast(states, "float32") * mask, axis=1)
     mean = summed / ops.maximum(ops.sum(mask, axis=1), 1.0)
     return ops.cast(mean, states.dtype)

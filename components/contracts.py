@@ -142,6 +142,11 @@ class TrainedModel:
     timed_seconds: float = 0.0
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of weights and computation
     quantization: Literal["int8", "int4"] | None = None  # how the weights are stored
+    serve_as: Format = "saved_model"
+
+
+Format = Literal["saved_model", "xla", "onnx", "litert", "openvino"]
+"""What a model is served as; `xla` is a SavedModel whose part from tokens on is compiled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +165,8 @@ class Servable:
     """A SavedModel that takes raw strings, tokens, or serialised tf.Examples."""
 
     uri: str
-    saved_model_dir: str  # <name>/<version>
+    saved_model_dir: str  # <name>/<version>; of other formats: the folder of all it takes
+    format: Format = "saved_model"
     version: int
     size_bytes: int
     label_names: tuple[str, ...]

@@ -40,7 +40,7 @@ def _to_all(padding_mask: Any) -> Any:
 
     if padding_mask is None:
         return None
-    return keras.ops.cast(padding_mask, "bool")[:, None, :]
+    return keras.ops.expand_dims(keras.ops.cast(padding_mask, "bool"), 1)
 
 
 def _is_symbolic(value: Any) -> bool:

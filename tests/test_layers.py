@@ -40,6 +40,7 @@ MAY_BE_HEAVY = {
     "components/graph_tokenizer.py",
     "components/sentencepiece_tokenizer.py",
     "components/evaluate/latency_child.py",
+    "components/export/formats.py",
     "components/export/parity.py",
     "components/export/signatures.py",
     "components/optimize/distill.py",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Mistake, Servable
 from ..example_spec import TEXT, TEXT_PAIR
+from ..serving import answering
 from ..texts import Window
 
 if TYPE_CHECKING:
@@ -41,30 +42,25 @@ class Predictions:
         )
 
 
-def saved_model_dir(servable: Servable) -> Path:
-    """Where the SavedModel lies; `ValueError` when it is not there."""
+def served_dir(servable: Servable) -> Path:
+    """Where the model lies; `ValueError` when it is not there."""
     path = Path(servable.uri) / servable.saved_model_dir
-    if not (path / "saved_model.pb").is_file():
+    if not path.is_dir():
         raise ValueError(
-            f"servable.saved_model_dir: must be a SavedModel folder; received {path}, which has "
-            "no saved_model.pb; export again"
+            f"servable.saved_model_dir: must be a folder with a model; received {path}, which is "
+            "not there; export again"
         )
     return path
 
 
 def load(servable: Servable) -> Answer:
-    """The `serving_default` signature as a function. Imports TensorFlow."""
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401  registers the ops that the SavedModel uses
-
-    model = tf.saved_model.load(str(saved_model_dir(servable)))
+    """The model as a function of raw texts. Imports TensorFlow."""
+    model = answering.load(served_dir(servable))
     ids = {name.encode(): label_id for label_id, name in enumerate(servable.label_names)}
 
     def answer(inputs: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
-        # Through the model, which must live as long as its signatures do.
-        serving_default = model.signatures["serving_default"]
-        outputs = serving_default(**{name: tf.constant(column) for name, column in inputs.items()})
-        labels_B, probabilities_BC = outputs["label"].numpy(), outputs["probabilities"].numpy()
+        outputs = model.texts(list(inputs.values()))
+        labels_B, probabilities_BC = outputs["label"], outputs["probabilities"]
         return _checked(labels_B, probabilities_BC, ids), probabilities_BC
 
     return answer

@@ -136,7 +136,7 @@ def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
 
 def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
     """`ValueError` when the model cannot be judged on these shards."""
-    predict.saved_model_dir(servable)
+    predict.served_dir(servable)
     for name in ("label_names", "has_text_pair", "tokenizer_fingerprint"):
         asked, offered = getattr(shards, name), getattr(servable, name)
         if asked != offered:
@@ -155,7 +155,7 @@ def _measure_costs(config: Config, inputs: Inputs, ctx: Context) -> ServingCosts
     rows = texts.sample_rows(inputs.shards, config.split, num_rows=MAX_LATENCY_ROWS, seed=ctx.seed)
     ctx.log.info("measuring latency in a fresh process", rows=len(rows))
     costs = measure_in_child(
-        predict.saved_model_dir(inputs.servable), rows, settings=config.latency, log=ctx.log
+        predict.served_dir(inputs.servable), rows, settings=config.latency, log=ctx.log
     )
     ctx.log.info(
         f"cold start {costs.cold_start_s:.2f} s after {costs.import_s:.1f} s of imports, "

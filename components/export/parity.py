@@ -15,10 +15,12 @@ import tensorflow as tf
 from ..contracts import Parity, Shard, ShardSet, Split
 from ..example_spec import SEGMENT_IDS, TEXT, TEXT_PAIR, TOKEN_IDS
 from ..graph_tokenizer import TextTokenizer, TokenRows
+from ..serving.answering import PROBABILITIES, Answering, SavedModel
+from ..serving.answering import load as load_served
 from ..stage import Log
 from ..tokenizers import load
 from .messy import MESSY_TEXTS
-from .signatures import EXAMPLES, PROBABILITIES, Tensors, pad
+from .signatures import Tensors, pad
 
 BATCH_SIZE = 64
 
@@ -43,7 +45,7 @@ class Row:
 def check(
     folder: Path, model: Any, shards: ShardSet, *, num_texts: int, tolerance: float, log: Log
 ) -> Parity:
-    """Reloads the SavedModel in `folder` and compares it with `model` and with the shards.
+    """Loads what is served from `folder` again and compares it with `model` and with the shards.
 
     For `num_texts` held-out rows and every messy text: token ids of the string signature against
     those of a tokenizer built anew from the vocabulary file; probabilities of the string and the
@@ -58,7 +60,7 @@ def check(
         sequence_length=shards.sequence_length,
         has_text_pair=shards.has_text_pair,
     )
-    comparison = Comparison(tf.saved_model.load(str(folder)), model, tokenizer, shards)
+    comparison = Comparison(load_served(folder), model, tokenizer, shards)
     batches = list(held_out(shards, num_texts))
     available = sum(len(batch.columns[0]) for batch in batches)
     if available < num_texts:
@@ -101,31 +103,32 @@ def judge(rows: list[Row], tolerance: float, log: Log) -> Parity:
 
 
 class Comparison:
-    """One SavedModel beside one Keras model and one tokenizer."""
+    """What is served beside one Keras model and one tokenizer."""
 
-    def __init__(self, loaded: Any, model: Any, tokenizer: TextTokenizer, shards: ShardSet) -> None:
-        self._loaded, self._tokenizer = loaded, tokenizer
+    def __init__(
+        self, served: Answering, model: Any, tokenizer: TextTokenizer, shards: ShardSet
+    ) -> None:
+        self._served, self._tokenizer = served, tokenizer
         # As a function: op by op, a recurrent model takes minutes over long rows.
         self._predict = tf.function(
             lambda features: tf.nn.softmax(model(features, training=False)), reduce_retracing=True
         )
         self._has_text_pair, self._width = shards.has_text_pair, shards.sequence_length
-        self._names = (TEXT, TEXT_PAIR) if shards.has_text_pair else (TEXT,)
 
     def rows(self, batch: Batch) -> list[Row]:
         """What was seen on each row of the batch, in its order."""
-        columns = [tf.constant(column) for column in batch.columns]
-        tokens = self._tokenizer(*columns)
+        tokens = self._tokenizer(*(tf.constant(column) for column in batch.columns))
         features = pad(tokens, self._has_text_pair)
-        same = self._same_tokens(columns, features)
+        same = self._same_tokens(batch.columns, features)
         expected = self._keras_probabilities(features)
         answers = [
-            self._ask("serving_default", **dict(zip(self._names, columns, strict=True))),
-            self._ask("tokens", **features),
+            self._served.texts(batch.columns)[PROBABILITIES],
+            self._served.tokens({name: value.numpy() for name, value in features.items()}),
         ]
         if batch.records is not None:
-            answers.append(self._ask("examples", **{EXAMPLES: tf.constant(batch.records)}))
             same &= _stored_alike(batch.records, tokens, self._has_text_pair)
+            if isinstance(self._served, SavedModel):
+                answers.append(self._served.examples(batch.records))
         diff = np.max([np.abs(answer - expected).max(axis=1) for answer in answers], axis=0)
         diff = np.where(np.isnan(diff), 1.0, diff)
         return [
@@ -133,13 +136,11 @@ class Comparison:
             for text, alike, distance in zip(batch.columns[0], same, diff, strict=True)
         ]
 
-    def _ask(self, signature: str, **inputs: tf.Tensor) -> np.ndarray:
-        return self._loaded.signatures[signature](**inputs)[PROBABILITIES].numpy()
-
-    def _same_tokens(self, columns: list[tf.Tensor], features: Tensors) -> np.ndarray:
-        served = _widen(self._loaded.token_ids(*columns), self._width)
+    def _same_tokens(self, columns: tuple[list[bytes], ...], features: Tensors) -> np.ndarray:
+        served = _widen(self._served.token_ids(columns), self._width)
         ours = _widen(features[TOKEN_IDS], self._width)
-        return (served.numpy() == ours.numpy()).all(axis=1)
+        same: np.ndarray = (served.numpy() == ours.numpy()).all(axis=1)
+        return same
 
     def _keras_probabilities(self, features: Tensors) -> np.ndarray:
         wide = {name: _widen(feature, self._width) for name, feature in features.items()}

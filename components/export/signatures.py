@@ -19,18 +19,18 @@ from ..example_spec import (
     model_inputs,
 )
 from ..graph_tokenizer import TextTokenizer, TokenRows
+from ..serving.answering import LABEL, PROBABILITIES, SCORE
+from .shapes import Shapes
 
 EXAMPLES = "examples"
 """Name of the input of the `examples` signature."""
-
-LABEL, SCORE, PROBABILITIES = "label", "score", "probabilities"
-"""Names of the outputs of every signature."""
 
 Tensors = dict[str, tf.Tensor]
 
 
 class ServedClassifier(tf.Module):
-    """What the SavedModel holds. Rows are padded to the longest one of their batch.
+    """What the SavedModel holds. Rows are padded to the longest one of their batch; with `shapes`,
+    batches are padded to one of few shapes, and for each the part from tokens on is compiled.
 
     Signatures, each giving `label` string `(B,)`, `score` float32 `(B,)` (the probability of that
     label) and `probabilities` float32 `(B, C)`:
@@ -52,15 +52,16 @@ class ServedClassifier(tf.Module):
         label_names: Sequence[str],
         has_text_pair: bool,
         sequence_length: int,
+        shapes: Shapes | None = None,
     ) -> None:
         super().__init__(name="served_classifier")
         assert tokenizer.in_graph, "the stage refuses what cannot be saved"
         self.tokenizer = tokenizer
         # Only the variables: the Keras object would bring every layer's own functions along.
         self.weights = [weight.value for weight in model.weights]
-        classify = _classifier(model, label_names)
+        classify = _classifier(model, label_names, shapes)
         names = model_inputs(has_text_pair)
-        texts = _specs((TEXT, TEXT_PAIR) if has_text_pair else (TEXT,), (None,), tf.string)
+        texts = text_specs(has_text_pair)
 
         def from_strings(*columns: tf.Tensor) -> Tensors:
             return classify(pad(tokenizer(*columns), has_text_pair))
@@ -78,8 +79,8 @@ class ServedClassifier(tf.Module):
             return pad(tokenizer(*columns), has_text_pair)[TOKEN_IDS]
 
         self.serving_default = _function(from_strings, texts)
-        self.tokens = _function(from_tokens, _specs(names, (None, None), tf.int32))
-        self.examples = _function(from_examples, _specs((EXAMPLES,), (None,), tf.string))
+        self.tokens = _function(from_tokens, specs(names, (None, None), tf.int32))
+        self.examples = _function(from_examples, specs((EXAMPLES,), (None,), tf.string))
         self.token_ids = _function(token_ids, texts)
 
     def save(self, folder: Path, *, vocabulary_file: Path, labels_file: Path) -> None:
@@ -116,9 +117,16 @@ def _drop_uuid(file: Path) -> None:
     file.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
-def _classifier(model: Any, label_names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+def _classifier(
+    model: Any, label_names: Sequence[str], shapes: Shapes | None
+) -> Callable[[Tensors], Tensors]:
+    def probabilities_of(features: Tensors) -> tf.Tensor:
+        return tf.nn.softmax(model(features, training=False))
+
+    answer = probabilities_of if shapes is None else _compiled(probabilities_of, shapes)
+
     def classify(features: Tensors) -> Tensors:
-        probabilities = tf.nn.softmax(model(features, training=False))
+        probabilities = answer(features)
         best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
         return {
             LABEL: tf.gather(tf.constant(list(label_names)), best),
@@ -127,6 +135,35 @@ def _classifier(model: Any, label_names: Sequence[str]) -> Callable[[Tensors], T
         }
 
     return classify
+
+
+def _compiled(
+    probabilities_of: Callable[[Tensors], tf.Tensor], shapes: Shapes
+) -> Callable[[Tensors], tf.Tensor]:
+    """The same, compiled by XLA for each of `shapes` when it first comes up. Labels are strings,
+    and strings cannot be compiled."""
+    compiled = tf.function(probabilities_of, jit_compile=True, autograph=False)
+
+    def padded(features: Tensors) -> tf.Tensor:
+        num_rows, width = tf.unstack(tf.shape(features[TOKEN_IDS]))
+        rows = _least(shapes.rows, num_rows)
+        columns = _least(shapes.widths, width)
+        paddings = [[0, rows - num_rows], [0, columns - width]]
+        wide = {name: tf.pad(feature, paddings) for name, feature in features.items()}
+        return compiled(wide)[:num_rows]
+
+    return padded
+
+
+def _least(sizes: Sequence[int], wanted: tf.Tensor) -> tf.Tensor:
+    """The least of the increasing `sizes` that holds `wanted`; beyond all, a multiple of the last.
+
+    Compiled code is kept for each shape, so there must not be one for every number.
+    """
+    index = tf.searchsorted(sizes, [wanted])[0]
+    last = sizes[-1]
+    beyond = -(-wanted // last) * last
+    return tf.where(wanted > last, beyond, tf.gather(sizes, tf.minimum(index, len(sizes) - 1)))
 
 
 def _checked(features: Tensors, sequence_length: int) -> Tensors:
@@ -140,7 +177,12 @@ def _checked(features: Tensors, sequence_length: int) -> Tensors:
         return {name: tf.identity(feature) for name, feature in features.items()}
 
 
-def _specs(names: Sequence[str], shape: tuple[None, ...], dtype: Any) -> list[tf.TensorSpec]:
+def text_specs(has_text_pair: bool) -> list[tf.TensorSpec]:
+    """Of the raw strings."""
+    return specs((TEXT, TEXT_PAIR) if has_text_pair else (TEXT,), (None,), tf.string)
+
+
+def specs(names: Sequence[str], shape: tuple[None, ...], dtype: Any) -> list[tf.TensorSpec]:
     return [tf.TensorSpec(shape, dtype, name=name) for name in names]
 
 

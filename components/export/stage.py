@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contracts import Servable, ShardSet, TrainedModel
+from ..contracts import Format, Servable, ShardSet, TrainedModel
 from ..restoring import restored
 from ..stage import Context
 from ..vocabulary import file_fingerprint
@@ -19,9 +19,19 @@ EACH_VARIANT = True
 MIN_PARITY_TEXTS = 256
 MAX_PARITY_TOLERANCE = 1e-3
 
-LOWER_TOLERANCES = {"bfloat16": 3e-2, "float16": 4e-3, "int8": 2e-2, "int4": 2e-2}
-"""Least tolerance where less than float32 is computed or stored: padding and batches of another
-size round otherwise, and of 8 bits a hair decides about a whole step."""
+LOWER_TOLERANCES = {
+    "bfloat16": 3e-2,
+    "float16": 4e-3,
+    "int8": 2e-2,
+    "int4": 2e-2,
+    "xla": 1e-4,
+    "onnx": 1e-4,
+    "litert": 1e-4,
+    "openvino": 1e-4,
+}
+"""Least tolerance where less than float32 is computed or stored, for padding and batches of another
+size round otherwise, and of 8 bits a hair decides about a whole step; and where another compiler or
+runtime sums in another order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +97,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
     folder = ctx.workdir / saved_model_dir
     model = restored(inputs.model, shards, ctx.hardware)
     ctx.log.progress("export", 0, 2, "saving")
-    _save(model, shards, folder)
+    _save(model, shards, folder, inputs.model.serve_as)
     ctx.log.progress("export", 1, 2, "comparing")
     result = parity.check(
         folder,
@@ -101,6 +111,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
     return Servable(
         uri=str(ctx.workdir),
         saved_model_dir=saved_model_dir,
+        format=inputs.model.serve_as,
         version=config.version,
         size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         label_names=shards.label_names,
@@ -117,13 +128,15 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
 
 
 def _tolerance(config: Config, trained: TrainedModel) -> float:
-    kinds = (trained.dtype, trained.quantization)
+    kinds = (trained.dtype, trained.quantization, trained.serve_as)
     least = [LOWER_TOLERANCES[kind] for kind in kinds if kind in LOWER_TOLERANCES]
     return max(config.parity_tolerance, *least) if least else config.parity_tolerance
 
 
-def _save(model: Any, shards: ShardSet, folder: Path) -> None:
+def _save(model: Any, shards: ShardSet, folder: Path, format: Format) -> None:
     from ..tokenizers import load
+    from . import formats
+    from .shapes import shapes
     from .signatures import ServedClassifier
 
     vocabulary_file = Path(shards.uri) / shards.vocabulary_file
@@ -134,15 +147,26 @@ def _save(model: Any, shards: ShardSet, folder: Path) -> None:
         sequence_length=shards.sequence_length,
         has_text_pair=shards.has_text_pair,
     )
-    served = ServedClassifier(
-        model,
-        tokenizer,
-        label_names=shards.label_names,
-        has_text_pair=shards.has_text_pair,
-        sequence_length=shards.sequence_length,
-    )
     with tempfile.TemporaryDirectory() as scratch:
         labels = Path(scratch) / "labels.txt"
         lines = [" ".join(name.splitlines()) for name in shards.label_names]  # one line each
         labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if format not in ("saved_model", "xla"):
+            formats.write(
+                folder,
+                model,
+                tokenizer,
+                format=format,
+                labels_file=labels,
+                has_text_pair=shards.has_text_pair,
+            )
+            return
+        served = ServedClassifier(
+            model,
+            tokenizer,
+            label_names=shards.label_names,
+            has_text_pair=shards.has_text_pair,
+            sequence_length=shards.sequence_length,
+            shapes=shapes(shards.sequence_length) if format == "xla" else None,
+        )
         served.save(folder, vocabulary_file=vocabulary_file, labels_file=labels)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -12,7 +14,7 @@ from pydantic import Field
 from ..contracts import ShardSet, TrainedModel
 from ..modeling import ModelSpec
 from ..stage import Context
-from .variants import BASE, Cast, Distill, Prune, Quantize, Shrink, Variant
+from .variants import BASE, Cast, Distill, Keep, Prune, Quantize, Shrink, Variant
 
 VERSION = 1
 USES = frozenset({"seed", "hardware"})
@@ -85,10 +87,19 @@ def run(config: Variant, inputs: Inputs, ctx: Context) -> TrainedModel:
         FloatingPointError: the loss of a variant that is trained is no longer a finite number.
     """
     match config:
+        case Keep():
+            made = _kept(inputs, ctx)
         case Quantize() | Cast():
-            return _stored_otherwise(config, inputs, ctx)
+            made = _stored_otherwise(config, inputs, ctx)
         case Prune() | Shrink() | Distill():
-            return _learnt(config, inputs, ctx)
+            made = _learnt(config, inputs, ctx)
+    return replace(made, serve_as=config.serve_as)
+
+
+def _kept(inputs: Inputs, ctx: Context) -> TrainedModel:
+    trained = inputs.model
+    shutil.copyfile(Path(trained.uri) / trained.weights_file, ctx.workdir / WEIGHTS_FILE)
+    return replace(trained, uri=str(ctx.workdir), weights_file=WEIGHTS_FILE)
 
 
 def _stored_otherwise(config: Quantize | Cast, inputs: Inputs, ctx: Context) -> TrainedModel:

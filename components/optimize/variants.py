@@ -7,7 +7,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ..contracts import Format
 from ..modeling import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """The weights as they are, served in another way.
+
+    `xla` compiles the part from tokens on, once for each shape. ONNX, LiteRT and OpenVINO take the
+    same part in their own runtimes, and need the extra of their name; the tokenizer stays
+    TensorFlow's.
+    """
+
+    type: Literal["keep"] = "keep"
+    serve_as: Format = "xla"
+    of: str | None = None  # an earlier variant; null: the model as it was trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +34,8 @@ class Quantize:
 
     type: Literal["quantize"] = "quantize"
     mode: Literal["int8", "int4"] = "int8"
-    of: str | None = None  # an earlier variant; null: the model as it was trained
+    of: str | None = None  # as of Keep
+    serve_as: Format = "saved_model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +47,8 @@ class Cast:
 
     type: Literal["cast"] = "cast"
     dtype: Literal["bfloat16", "float16"] = "bfloat16"
-    of: str | None = None  # as of Quantize
+    of: str | None = None  # as of Keep
+    serve_as: Format = "saved_model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +67,7 @@ class Prune:
     learning_rate: float = 3e-5  # at its peak
     accumulate_steps: int = 1
     xla: bool = False
+    serve_as: Format = "saved_model"
 
     def __post_init__(self) -> None:
         _check_shares(self, "sparsity", "ramp")
@@ -72,6 +90,7 @@ class Shrink:
     learning_rate: float = 5e-5  # at its peak
     accumulate_steps: int = 1
     xla: bool = False
+    serve_as: Format = "saved_model"
 
     def __post_init__(self) -> None:
         _check_shares(self, "keep_heads", "keep_units")
@@ -98,6 +117,7 @@ class Distill:
     learning_rate: float = 1e-4  # at its peak
     accumulate_steps: int = 1
     xla: bool = False
+    serve_as: Format = "saved_model"
 
     def __post_init__(self) -> None:
         if (self.num_layers is None) == (self.model is None):
@@ -123,7 +143,7 @@ class Distill:
         _check_training(self)
 
 
-Variant = Quantize | Cast | Prune | Shrink | Distill
+Variant = Keep | Quantize | Cast | Prune | Shrink | Distill
 
 BASE = "base"
 """The name of the model as it was trained, beside its variants."""

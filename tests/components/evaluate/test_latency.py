@@ -95,11 +95,13 @@ def test_the_child_measures_itself_and_imports_only_what_serves(
         "tpuline.components.evaluate.latency",
         "tpuline.components.example_spec",
         "tpuline.components.modeling",
+        "tpuline.components.serving",
+        "tpuline.components.serving.answering",
     }
     assert not {"keras_hub", "apache_beam", "tensorflow_datasets"} & set(costs.modules)
 
 
 def test_a_child_that_fails_says_why(tmp_path: Path, log: Recorder):
     settings = Latency(batch_sizes=(1,), num_requests=1, warmup_requests=0)
-    with pytest.raises(RuntimeError, match=r"exit code 1(.|\n)*SavedModel file does not exist"):
+    with pytest.raises(RuntimeError, match=r"exit code 1(.|\n)*must hold one of saved_model.pb"):
         measure_in_child(tmp_path, [("good",)], settings=settings, log=log)

@@ -1,0 +1,206 @@
+"""A folder that export made -> answers to raw texts, whatever the format. Imports what it needs.
+
+A SavedModel answers by itself. Of other formats the folder holds the tokenizer as a SavedModel, the
+part from tokens to probabilities as the runtime wants it, and the labels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..example_spec import TEXT, TEXT_PAIR
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LABEL, SCORE, PROBABILITIES = "label", "score", "probabilities"
+"""Names of the outputs of every signature."""
+
+MODEL_FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
+"""The part from tokens to probabilities, by format; a SavedModel has all in one."""
+
+TOKENIZER_DIR, LABELS_FILE = "tokenizer", "labels.txt"
+
+Features = dict[str, Any]
+"""Arrays int32 `(B, L)` by the names of `example_spec.model_inputs`."""
+
+Run = Callable[[Features], "np.ndarray"]
+"""Features to probabilities float32 `(B, C)`."""
+
+
+class Answering:
+    """What is served. Columns are lists of B texts: (texts,), or (texts, text pairs)."""
+
+    def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
+        """`label` bytes `(B,)`, `score` float32 `(B,)`, `probabilities` float32 `(B, C)`."""
+        raise NotImplementedError
+
+    def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:
+        """What the model is fed of the texts, int32 `(B, L)`."""
+        raise NotImplementedError
+
+    def tokens(self, features: Features) -> np.ndarray:
+        """Probabilities of tokenised rows."""
+        raise NotImplementedError
+
+
+def load(folder: Path) -> Answering:
+    """The model in `folder`.
+
+    Raises:
+        ValueError: there is none, or its runtime is not installed.
+    """
+    if (folder / "saved_model.pb").is_file():
+        return SavedModel(folder)
+    for kind, file in MODEL_FILES.items():
+        if (folder / file).is_file():
+            return TokenModel(folder, _RUNTIMES[kind](folder / file))
+    known = ", ".join(("saved_model.pb", *MODEL_FILES.values()))
+    raise ValueError(f"{folder}: must hold one of {known}; received none of them; export again")
+
+
+class SavedModel(Answering):
+    """A SavedModel with the signatures of `export.signatures`."""
+
+    def __init__(self, folder: Path) -> None:
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401  registers the ops that the tokenizer uses
+
+        self._tf = tf
+        # Signatures live as long as the model does.
+        self.model = tf.saved_model.load(str(folder))
+
+    def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
+        return self._ask("serving_default", self._strings(columns))
+
+    def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:
+        ids: np.ndarray = self.model.token_ids(*self._strings(columns).values()).numpy()
+        return ids
+
+    def tokens(self, features: Features) -> np.ndarray:
+        return self._ask("tokens", features)[PROBABILITIES]
+
+    def examples(self, records: Sequence[bytes]) -> np.ndarray:
+        """Probabilities of serialised tf.Examples."""
+        return self._ask("examples", {"examples": records})[PROBABILITIES]
+
+    def _ask(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        made = {name: self._tf.constant(value) for name, value in inputs.items()}
+        # .numpy() waits for a device that computes behind the call's back
+        outputs = self.model.signatures[signature](**made)
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def _strings(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, Any]:
+        names = (TEXT, TEXT_PAIR)[: len(columns)]
+        return {
+            name: self._tf.constant(column, self._tf.string)
+            for name, column in zip(names, columns, strict=True)
+        }
+
+
+class TokenModel(Answering):
+    """A tokenizer of TensorFlow's before a model of another runtime."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self._tokenizer = SavedModel(folder / TOKENIZER_DIR)
+        self._run = run
+        labels = (folder / LABELS_FILE).read_text(encoding="utf-8").split("\n")[:-1]
+        self._labels = [label.encode() for label in labels]
+
+    def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        probabilities = self._run(self._features(columns))
+        best = probabilities.argmax(axis=1)
+        return {
+            LABEL: np.array([self._labels[index] for index in best], object),
+            SCORE: probabilities.max(axis=1),
+            PROBABILITIES: probabilities,
+        }
+
+    def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:
+        ids: np.ndarray = self._features(columns)["token_ids"]
+        return ids
+
+    def tokens(self, features: Features) -> np.ndarray:
+        return self._run(features)
+
+    def _features(self, columns: Sequence[Sequence[str | bytes]]) -> Features:
+        return self._tokenizer._ask("serving_default", self._tokenizer._strings(columns))
+
+
+def _onnx(file: Path) -> Run:
+    onnxruntime = _imported("onnxruntime", "onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads()
+    session = onnxruntime.InferenceSession(
+        str(file), options, providers=onnxruntime.get_available_providers()
+    )
+    names = [given.name for given in session.get_inputs()]
+
+    def run(features: Features) -> np.ndarray:
+        probabilities: np.ndarray = session.run(None, {n: features[n] for n in names})[0]
+        return probabilities
+
+    return run
+
+
+def _litert(file: Path) -> Run:
+    interpreters = _imported("ai_edge_litert.interpreter", "litert")
+    interpreter = interpreters.Interpreter(str(file), num_threads=num_threads())
+    signature = interpreter.get_signature_runner("serving_default")
+    names = list(signature.get_input_details())
+
+    def run(features: Features) -> np.ndarray:
+        probabilities: np.ndarray = signature(**{n: features[n] for n in names})[PROBABILITIES]
+        return probabilities
+
+    return run
+
+
+def _openvino(file: Path) -> Run:
+    openvino = _imported("openvino", "openvino")
+    # Its default on CPUs may be bfloat16, which no parity in float32 survives.
+    hints = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": num_threads(),
+    }
+    compiled = openvino.Core().compile_model(str(file), "CPU", hints)
+    request = compiled.create_infer_request()
+    names = [given.get_any_name() for given in compiled.inputs]
+
+    def run(features: Features) -> np.ndarray:
+        import numpy as np
+
+        outputs = request.infer({name: features[name] for name in names})
+        return np.array(next(iter(outputs.values())))  # a copy: the request uses its memory again
+
+    return run
+
+
+_RUNTIMES: dict[str, Callable[[Path], Run]] = {
+    "onnx": _onnx,
+    "litert": _litert,
+    "openvino": _openvino,
+}
+
+
+def num_threads() -> int:
+    """Threads that a runtime may compute with: the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _imported(module: str, extra: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(
+            f"serve_as: {extra} needs packages that are not installed ({error}); "
+            f"pip install 'tpuline[{extra}]'"
+        ) from error
