@@ -231,6 +231,27 @@ class Mistake:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slice:
+    """Accuracy on a part of the rows."""
+
+    column: str  # what the rows are parted by: characters, label
+    value: str
+    num_rows: int
+    accuracy: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """Accuracy on rows that were changed in a way that should not matter."""
+
+    kind: str  # of `evaluate.perturbations`
+    num_rows: int
+    accuracy: float
+    drop: float  # from the accuracy on the same rows as they were
+    flipped: float  # share of the rows that get another answer
+
+
+@dataclass(frozen=True, kw_only=True)
 class LatencyProfile:
     """Serving latency of raw-string requests of one batch size, after warm-up."""
 
@@ -280,6 +301,8 @@ class EvalReport:
     mistakes: tuple[Mistake, ...]
     gates: tuple[GateResult, ...]
     verdict: Verdict
+    slices: tuple[Slice, ...] = ()
+    robustness: tuple[Robustness, ...] = ()
     predictions_file: str  # .npz: labels int64 (N,), predicted int64 (N,), probabilities (N, C)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,18 @@ def windows(shards: ShardSet, split_name: str, *, max_rows: int | None = None) -
                 return
     if read < num_examples:
         raise _changed(shards, split_name, str(read))
+
+
+def joined(rows: Iterable[Window]) -> Window:
+    """Consecutive windows as one."""
+    parts = list(rows)
+    pairs = [part.text_pairs for part in parts if part.text_pairs is not None]
+    return Window(
+        start=parts[0].start,
+        texts=[text for part in parts for text in part.texts],
+        text_pairs=[text for part in pairs for text in part] if pairs else None,
+        labels=[label for part in parts for label in part.labels],
+    )
 
 
 def _changed(shards: ShardSet, split_name: str, received: str) -> ValueError:

@@ -222,6 +222,8 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
         "per_class": report.per_class,
         "confusion_matrix": report.confusion_matrix,
         "mistakes": report.mistakes,
+        "slices": report.slices,
+        "robustness": report.robustness,
     }
 
 

@@ -59,6 +59,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         classes=_folded(_class_rows(document["evaluate"])),
         matrix=_matrix(document),
         confusions=_confusions(document),
+        worst_slice=_worst_slice(document["evaluate"]),
         latency=_latency_rows(document["evaluate"]),
         longest_text=_LONGEST_TEXT,
         loading=_loading(facts.servable, facts.name) if facts.servable else None,
@@ -272,6 +273,11 @@ def _confusions(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
     pairs.sort(key=lambda pair: (-pair["count"], -pair["share"], pair["label"]))
     return pairs[:_SHOWN_PAIRS]
+
+
+def _worst_slice(quality: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    slices = quality["slices"] if quality else []
+    return min(slices, key=lambda part: part["accuracy"]["value"], default=None)
 
 
 def _latency_rows(quality: Mapping[str, Any] | None) -> list[dict[str, Any]]:

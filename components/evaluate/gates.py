@@ -17,6 +17,8 @@ class Gates:
     min_macro_f1: float | None = None
     min_gain_over_majority: float | None = None  # in accuracy; may be negative
     min_gain_over_linear: float | None = None  # in accuracy; may be negative
+    min_worst_slice_accuracy: float | None = None  # of the parts by length and by label
+    max_robustness_drop: float | None = None  # in accuracy, by the worst kind of perturbation
     max_expected_calibration_error: float | None = None
     max_p99_ms_batch_1: float | None = None
     max_p99_ms_batch_32: float | None = None
@@ -43,6 +45,8 @@ class Measured:
     macro_f1: float
     gain_over_majority: float
     gain_over_linear: float
+    worst_slice_accuracy: float | None  # None: no part is large enough
+    robustness_drop: float | None
     expected_calibration_error: float
     p99_ms_batch_1: float | None  # None: not measured, and then no gate may ask for it
     p99_ms_batch_32: float | None
@@ -102,6 +106,8 @@ def _judge_parity(parity: Parity) -> GateResult:
 
 
 def _judge_bound(name: str, bound: float, value: float | None) -> GateResult:
+    if value is None and name == "min_worst_slice_accuracy":
+        return GateResult(name=name, passed=False, message="no part of the rows is large enough")
     assert value is not None, f"{name} was set, but not measured"
     is_minimum = name.startswith("min_")
     passed = value >= bound if is_minimum else value <= bound
@@ -125,6 +131,9 @@ def _show(value: float, bound: float) -> tuple[str, str]:
 def _range(name: str) -> tuple[float, float]:
     if name.startswith("min_gain_"):
         return -1.0, 1.0
-    if name.startswith("min_") or name == "max_expected_calibration_error":
+    if name.startswith("min_") or name in (
+        "max_expected_calibration_error",
+        "max_robustness_drop",
+    ):
         return 0.0, 1.0
     return 0.0, float("inf")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..contracts import Mistake, Servable
+from ..contracts import Mistake, Robustness, Servable
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import answering
 from ..texts import Window
+from .perturbations import PERTURBATIONS, perturbed
 
 if TYPE_CHECKING:
     import numpy as np
 
 MAX_MISTAKE_CHARACTERS = 500
+ROBUSTNESS_BATCH = 64
 
 Answer = Callable[[dict[str, list[str]]], tuple["np.ndarray", "np.ndarray"]]
 """From the string inputs of B rows to the label ids `(B,)` and probabilities `(B, C)`."""
@@ -28,6 +30,7 @@ class Predictions:
     labels_N: np.ndarray  # int64, true label ids
     predicted_N: np.ndarray  # int64, the `label` output as an id
     probabilities_NC: np.ndarray  # float32
+    lengths_N: np.ndarray  # int64, characters
     mistakes: tuple[Mistake, ...]  # the most confident first
 
     def save(self, path: Path) -> None:
@@ -85,9 +88,11 @@ def predict(
     labels_N = np.empty(num_examples, np.int64)
     predicted_N = np.empty(num_examples, np.int64)
     probabilities_NC = np.empty((num_examples, len(label_names)), np.float32)
+    lengths_N = np.empty(num_examples, np.int64)
     mistakes: list[tuple[float, int, Mistake]] = []
     for window in rows:
         labels_N[window.start : window.start + len(window)] = window.labels
+        lengths_N[window.start : window.start + len(window)] = _lengths(window)
         for chosen in _by_length(window, batch_size):
             places = window.start + chosen
             predicted_N[places], probabilities_NC[places] = answer(_inputs(window, chosen))
@@ -98,20 +103,70 @@ def predict(
         labels_N=labels_N,
         predicted_N=predicted_N,
         probabilities_NC=probabilities_NC,
+        lengths_N=lengths_N,
         mistakes=tuple(mistake for _, _, mistake in mistakes),
     )
+
+
+def robustness(
+    answer: Answer, window: Window, *, seed: int, progress: Callable[[int, int], None]
+) -> tuple[Robustness, ...]:
+    """How answers to the rows of one window change with each kind of perturbation.
+
+    Of a pair, both texts are changed.
+    """
+    import numpy as np
+
+    labels = np.array(window.labels)
+
+    def predicted(rows: Window) -> np.ndarray:
+        found = np.empty(len(rows), np.int64)
+        for chosen in _by_length(rows, ROBUSTNESS_BATCH):
+            found[chosen] = answer(_inputs(rows, chosen))[0]
+        return found
+
+    before = predicted(window)
+    made = []
+    for number, kind in enumerate(PERTURBATIONS):
+        progress(number, len(PERTURBATIONS))
+        pairs = window.text_pairs
+        changed = replace(
+            window,
+            texts=perturbed(kind, window.texts, seed=seed),
+            text_pairs=None if pairs is None else perturbed(kind, pairs, seed=seed + 1),
+        )
+        after = predicted(changed)
+        accuracy = float((after == labels).mean())
+        made.append(
+            Robustness(
+                kind=kind,
+                num_rows=len(window),
+                accuracy=accuracy,
+                drop=float((before == labels).mean()) - accuracy,
+                flipped=float((after != before).mean()),
+            )
+        )
+    progress(len(PERTURBATIONS), len(PERTURBATIONS))
+    return tuple(made)
 
 
 def _by_length(window: Window, batch_size: int) -> Iterator[np.ndarray]:
     """Row numbers within the window, alike lengths together: a batch pads to its longest row."""
     import numpy as np
 
-    lengths = np.array([len(text) for text in window.texts])
-    if window.text_pairs is not None:
-        lengths += np.array([len(text) for text in window.text_pairs])
-    order = np.argsort(lengths, kind="stable")
+    order = np.argsort(_lengths(window), kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
+
+
+def _lengths(window: Window) -> np.ndarray:
+    """Characters of each row, both texts of a pair together."""
+    import numpy as np
+
+    lengths = np.array([len(text) for text in window.texts], np.int64)
+    if window.text_pairs is not None:
+        lengths += np.array([len(text) for text in window.text_pairs], np.int64)
+    return lengths
 
 
 def _inputs(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:

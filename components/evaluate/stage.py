@@ -9,14 +9,22 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from .. import texts
-from ..contracts import EvalReport, Interval, LatencyProfile, References, Servable, ShardSet
+from ..contracts import (
+    EvalReport,
+    Interval,
+    LatencyProfile,
+    References,
+    Robustness,
+    Servable,
+    ShardSet,
+)
 from ..stage import Context, Log
-from . import metrics, predict
+from . import metrics, predict, slices
 from .gates import Gates, Measured, judge, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
 
-VERSION = 1
+VERSION = 2
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
@@ -36,17 +44,22 @@ class Config:
     split: Literal["test", "validation"] = "test"
     bootstrap_samples: int = 1000
     num_mistakes: int = 20  # most confident wrong answers that the report shows
+    robustness_rows: int = 500  # that are asked again with typos, in capitals, ...; 0: none are
     latency: Latency = field(default_factory=Latency)
     gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
-        least = {"bootstrap_samples": 100, "num_mistakes": 0}
+        least = {"bootstrap_samples": 100, "num_mistakes": 0, "robustness_rows": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(
                     f"{name}: must be at least {low}; received {getattr(self, name)}; "
                     f"the default is {type(self).__dataclass_fields__[name].default}"
                 )
+        if self.gates.max_robustness_drop is not None and not self.robustness_rows:
+            raise ValueError(
+                "gates.max_robustness_drop: needs robustness_rows above 0; received 0; e.g. 500"
+            )
         for name in unmeasurable(self.gates, self.latency.batch_sizes):
             size = name.rpartition("_")[2]
             raise ValueError(
@@ -70,7 +83,15 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     shards, servable = inputs.shards, inputs.servable
     _check_fit(shards, servable, config.split)
     costs = _measure_costs(config, inputs, ctx)
-    predictions = _predict(config, inputs, ctx)
+    answer = predict.load(servable)
+    predictions = _predict(answer, config, inputs, ctx)
+    robustness = _robustness(answer, config, inputs, ctx)
+    parts = slices.slices(
+        predictions.labels_N == predictions.predicted_N,
+        predictions.labels_N,
+        predictions.lengths_N,
+        shards.label_names,
+    )
     confusion = metrics.confusion_matrix(
         predictions.labels_N, predictions.predicted_N, len(shards.label_names)
     )
@@ -83,7 +104,10 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     split = shards.split(config.split)
     references = inputs.references.of(config.split)
     majority, linear = references.majority, references.linear
+    lowest = slices.worst(parts)
     measured = Measured(
+        worst_slice_accuracy=None if lowest is None else lowest.accuracy.value,
+        robustness_drop=max((one.drop for one in robustness), default=None),
         accuracy=accuracy.value,
         accuracy_low=accuracy.low,
         macro_f1=macro_f1.value,
@@ -115,6 +139,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
         mistakes=predictions.mistakes,
+        slices=parts,
+        robustness=robustness,
         gates=results,
         verdict=verdict(results),
     )
@@ -167,10 +193,26 @@ def _measure_costs(config: Config, inputs: Inputs, ctx: Context) -> ServingCosts
     return costs
 
 
-def _predict(config: Config, inputs: Inputs, ctx: Context) -> predict.Predictions:
+def _robustness(
+    answer: predict.Answer, config: Config, inputs: Inputs, ctx: Context
+) -> tuple[Robustness, ...]:
+    if not config.robustness_rows:
+        return ()
+    rows = texts.windows(inputs.shards, config.split, max_rows=config.robustness_rows)
+    return predict.robustness(
+        answer,
+        texts.joined(rows),
+        seed=ctx.seed,
+        progress=lambda done, total: ctx.log.progress("robustness", done, total),
+    )
+
+
+def _predict(
+    answer: predict.Answer, config: Config, inputs: Inputs, ctx: Context
+) -> predict.Predictions:
     total = inputs.shards.split(config.split).num_examples
     return predict.predict(
-        predict.load(inputs.servable),
+        answer,
         texts.windows(inputs.shards, config.split),
         num_examples=total,
         label_names=inputs.shards.label_names,

@@ -18,10 +18,12 @@ from tpuline.components.contracts import (
     Mistake,
     Parity,
     ReasonCount,
+    Robustness,
     Rollback,
     Servable,
     Shard,
     ShardSet,
+    Slice,
     Split,
     TrainedModel,
     VariantResult,
@@ -261,6 +263,16 @@ def _evaluation(labels: tuple[str, ...], passed: bool) -> EvalReport:
         ),
         gates=gates, verdict=Verdict(blessed=passed, reasons=reasons),
         predictions_file="predictions.npz",
+        slices=(
+            Slice(column="characters", value="4 to 30", num_rows=151,
+                  accuracy=Interval(value=0.94, low=0.89, high=0.97)),
+            Slice(column="label", value=labels[0], num_rows=88,
+                  accuracy=Interval(value=0.83, low=0.74, high=0.89)),
+        ),
+        robustness=(
+            Robustness(kind="typos", num_rows=500, accuracy=0.874, drop=0.04, flipped=0.062),
+            Robustness(kind="upper_case", num_rows=500, accuracy=0.914, drop=0.0, flipped=0.0),
+        ),
     )  # fmt: skip
 
 

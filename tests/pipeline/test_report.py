@@ -328,3 +328,13 @@ def test_variants_stand_side_by_side_with_the_chosen_one_and_remarks() -> None:
 def test_model_without_variants_has_no_section_on_them() -> None:
     page = html_of(finished())
     assert 'id="variants"' not in page and "Blessed<" in page
+
+
+def test_parts_of_the_rows_and_changed_rows_stand_in_the_report() -> None:
+    facts = finished()
+    words = " ".join(Page(html_of(facts)).words.split())
+    assert f"On parts of the rows; worst: label {INTENTS[0]}" in words
+    assert "typos 87.4% +4.0 6.2%" in words
+    quality = report.to_json(facts)["evaluate"]
+    assert [part["column"] for part in quality["slices"]] == ["characters", "label"]
+    assert quality["robustness"][1]["kind"] == "upper_case"
