@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
 HARDWARE = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
-BERT = BertSpec(num_layers=3, hidden_dim=16, num_heads=4, intermediate_dim=24, pooling="mean")
+BERT = BertSpec(num_layers=2, hidden_dim=16, num_heads=4, intermediate_dim=24, pooling="mean")
 
 
 def context(folder: Path) -> Context:
@@ -70,6 +69,7 @@ def test_pruned_kernels_have_the_zeros_that_were_asked_for(
     assert pruned.best_step > 0.6 * pruned.num_steps
 
 
+@pytest.mark.slow
 def test_interrupted_pruning_ends_as_if_undisturbed(
     tmp_path: Path, shards: ShardSet, bert: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +103,7 @@ def test_shrunk_model_has_fewer_heads_and_units_and_still_knows(
     variant = Shrink(keep_heads=0.5, keep_units=0.25, epochs=2, learning_rate=3e-3)
     small = made(tmp_path, variant, shards, bert)
     assert isinstance(small.model, BertSpec) and small.model.heads and small.model.units
-    assert sum(small.model.heads) == 6 and sum(small.model.units) == 18
+    assert sum(small.model.heads) == 4 and sum(small.model.units) == 12
     assert small.num_parameters < bert.num_parameters
     assert small.history[-1].val_accuracy > 0.9
     model = restored(small, shards, HARDWARE)
@@ -147,7 +147,10 @@ def test_every_block_keeps_something() -> None:
     "variant",
     [
         Distill(num_layers=1, epochs=3, learning_rate=1e-2),
-        Distill(model=BagSpec(embedding_dim=8, hidden_dim=8), epochs=9, learning_rate=3e-2),
+        pytest.param(
+            Distill(model=BagSpec(embedding_dim=8, hidden_dim=8), epochs=9, learning_rate=3e-2),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["fewer blocks", "bag"],
 )
@@ -155,26 +158,28 @@ def test_student_is_smaller_and_knows_what_the_teacher_knows(
     tmp_path: Path, shards: ShardSet, bert: TrainedModel, variant: Distill
 ) -> None:
     student = made(tmp_path, variant, shards, bert)
-    assert student.num_parameters < 0.7 * bert.num_parameters
+    assert student.num_parameters < 0.8 * bert.num_parameters
     assert student.history[-1].val_accuracy > 0.9
     restored(student, shards, HARDWARE)  # its record is enough to load it
 
 
+@pytest.mark.slow
 def test_student_learns_from_the_answers_where_labels_count_for_nothing(
     tmp_path: Path, shards: ShardSet, bert: TrainedModel
 ) -> None:
-    variant = Distill(num_layers=2, labels_share=0.0, epochs=3, learning_rate=1e-2)
+    variant = Distill(num_layers=1, labels_share=0.0, epochs=3, learning_rate=1e-2)
     student = made(tmp_path, variant, shards, bert)
     assert student.history[-1].val_accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_student_with_the_teachers_blocks_starts_from_them(
     tmp_path: Path, shards: ShardSet, bert: TrainedModel
 ) -> None:
-    variant = Distill(num_layers=2, epochs=1, learning_rate=1e-9)
+    variant = Distill(num_layers=1, epochs=1, learning_rate=1e-9)
     student = restored(made(tmp_path, variant, shards, bert), shards, HARDWARE)
     teacher = restored(bert, shards, HARDWARE)
-    for ours, theirs in ((0, 0), (1, 2)):
+    for ours, theirs in ((0, 1),):
         pair = [importance.blocks(m)[i] for m, i in ((student, ours), (teacher, theirs))]
         for one, other in zip(*(block.weights for block in pair), strict=True):
             np.testing.assert_allclose(one, other, atol=1e-6)
@@ -201,8 +206,8 @@ def test_variants_of_a_bert_are_refused_for_others(
     gru = train.run(config, train.Inputs(shards=shards), context(tmp_path / "train"))
     with pytest.raises(ValueError, match=message):
         made(tmp_path, variant, shards, gru)
-    with pytest.raises(ValueError, match="received 3 for a bert with 3 blocks"):
-        made(tmp_path / "train", replace(Distill(num_layers=3)), shards, bert)
+    with pytest.raises(ValueError, match="received 3 for a bert with 2 blocks"):
+        made(tmp_path / "train", Distill(num_layers=3), shards, bert)
 
 
 @pytest.mark.parametrize(

@@ -35,20 +35,29 @@ def probabilities(model: keras.Model) -> np.ndarray:
     return np.asarray(keras.ops.softmax(model(features, training=False)))
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+VARIANTS: dict[str, tuple[Variant, float]] = {
+    "int8": (Quantize(mode="int8"), 0.02),
+    "int4": (Quantize(mode="int4"), 0.2),
+    "bfloat16": (Cast(dtype="bfloat16"), 0.02),
+    "float16": (Cast(dtype="float16"), 0.002),
+}
+"""And how far a probability may stray."""
+
+QUICK = {("bert", "int8"), ("gru", "bfloat16"), ("bag", "int4")}
+
+
 @pytest.mark.parametrize(
-    ("variant", "close"),
+    ("model", "name"),
     [
-        (Quantize(mode="int8"), 0.02),
-        (Quantize(mode="int4"), 0.2),
-        (Cast(dtype="bfloat16"), 0.02),
-        (Cast(dtype="float16"), 0.002),
+        pytest.param(model, name, marks=[] if (model, name) in QUICK else pytest.mark.slow)
+        for model in MODELS
+        for name in VARIANTS
     ],
-    ids=["int8", "int4", "bfloat16", "float16"],
 )
 def test_variant_is_smaller_and_close_to_the_model_and_exported(
-    tmp_path: Path, shards: ShardSet, model: str, variant: Variant, close: float
+    tmp_path: Path, shards: ShardSet, model: str, name: str
 ) -> None:
+    variant, close = VARIANTS[name]
     base = trained(tmp_path, shards, MODELS[model])
     work = toy.context(tmp_path / "optimized")
     made = stage.run(variant, stage.Inputs(shards=shards, model=base), work)
@@ -60,9 +69,9 @@ def test_variant_is_smaller_and_close_to_the_model_and_exported(
         export.run(
             export.Config(),
             export.Inputs(shards=shards, model=each),
-            toy.context(tmp_path / f"exported-{name}"),
+            toy.context(tmp_path / f"exported-{which}"),
         )
-        for name, each in (("base", base), ("variant", made))
+        for which, each in (("base", base), ("variant", made))
     ]
     assert all(servable.parity.passed for servable in servables)
     sizes = [_variables(servable) for servable in servables]
