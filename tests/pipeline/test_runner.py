@@ -88,7 +88,7 @@ def test_failed_parity_is_refused_even_where_nothing_is_evaluated(
         tokenizer_fingerprint="f",
         parity=parity,
     )
-    assert runner._status({"export": servable}, None) == status
+    assert runner._status({Servable: servable}, None) == status
 
 
 def test_run_that_is_interrupted_leaves_no_older_verdict(
