@@ -188,6 +188,7 @@ def _train(model: TrainedModel, utilisation: Utilisation | None) -> dict[str, An
 
 def _export(servable: Servable) -> dict[str, Any]:
     return {
+        "format": servable.format,
         "saved_model_dir": servable.saved_model_dir,
         "saved_model_path": str(Path(servable.uri) / servable.saved_model_dir),
         "version": servable.version,

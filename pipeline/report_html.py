@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import plots
 from .report_data import shares_in_words
-from .report_text import batch_of, headline, input_verdict, rollbacks, size, text
+from .report_text import batch_of, headline, input_verdict, kind, rollbacks, size, text
 
 if TYPE_CHECKING:
     from ..components.contracts import EvalReport, Servable, ShardSet, TrainedModel
@@ -129,7 +129,8 @@ def _numbers(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             for row in _latency_rows(quality)[:1]
         ]  # fmt: skip
     if export and parity:
-        found.append(("SavedModel", size(export["size_bytes"]), f"version {export['version']}"))
+        model = kind(export["format"])
+        found.append((model, size(export["size_bytes"]), f"version {export['version']}"))
         note = f"largest difference of a probability; {parity['token_mismatches']:,} of "
         note += f"{parity['num_texts']:,} texts tokenized otherwise"
         found.append(("Parity", text(parity["max_abs_diff"], ".1e"), note))
@@ -292,6 +293,17 @@ def _loading(servable: Servable, name: str) -> dict[str, str]:
     inputs = {"text": "where is my parcel?"}
     if servable.has_text_pair:
         inputs |= {"text_pair": "it was sent on Monday"}
+    if servable.format not in ("saved_model", "xla"):
+        columns = [[value] for value in inputs.values()]
+        return {
+            "python": "from pathlib import Path\n\n"
+            "from tpuline.components.serving import answering\n\n"
+            f"model = answering.load(Path({folder!r}))\n"
+            f"answer = model.texts({columns!r})\n"
+            'print(answer["label"], answer["score"])\n',
+            "shell": "",
+            "rest": "",
+        }
     arguments = ", ".join(f"{key}=tf.constant([{value!r}])" for key, value in inputs.items())
     instance = ", ".join(f'"{key}": "{value}"' for key, value in inputs.items())
     body = f'{{"instances": [{{{instance}}}]}}'

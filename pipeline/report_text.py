@@ -112,13 +112,19 @@ def batch_of(name: str) -> int:
     return int(name.rpartition("_")[2])
 
 
+def kind(format: str) -> str:
+    """What a format is called: "SavedModel", "ONNX"."""
+    names = {"onnx": "ONNX", "litert": "LiteRT", "openvino": "OpenVINO"}
+    return names.get(format, "SavedModel")
+
+
 def _summary_export(
     export: Mapping[str, Any] | None, parity: Mapping[str, Any] | None
 ) -> list[tuple[str, str]]:
     if export is None or parity is None:
         return []
     return [
-        ("SavedModel", f"{size(export['size_bytes'])} in {export['saved_model_path']}"),
+        (kind(export["format"]), f"{size(export['size_bytes'])} in {export['saved_model_path']}"),
         (
             "parity",
             f"largest difference {text(parity['max_abs_diff'], '.2g')}, token mismatches "

@@ -148,7 +148,7 @@ class _Run:
         if reused:
             self._compare(step, manifest)
             for warning in manifest.warnings:
-                self.log.warning(warning)
+                self.log.warning(_of_variant(step, warning))
         took = f"reused {step.key}" if reused else f"done in {manifest.seconds:.1f} s"
         self.log.info(f"{step.name}: {took}", stage=step.name, key=step.key, reused=reused)
         self._tell(step, "reused" if reused else "done", manifest.seconds)
@@ -231,7 +231,13 @@ class _Run:
             output=asdict(output) | {"uri": "."},
         )
         self.shelf.commit(manifest)
+        # Stages do not know for which variant they run; whoever reads the report must.
+        self.log.warnings[num_warnings:] = [_of_variant(step, w) for w in manifest.warnings]
         return manifest
+
+
+def _of_variant(step: plan.Step, warning: str) -> str:
+    return warning if step.variant == plan.BASE else f"{step.variant}: {warning}"
 
 
 def _status(artifacts: dict[type, Any], error: StageError | None) -> Status:

@@ -6,7 +6,7 @@ Nothing but the SavedModel answers: what is measured here is what will be served
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .. import texts
 from ..contracts import (
@@ -86,12 +86,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     answer = predict.load(servable)
     predictions = _predict(answer, config, inputs, ctx)
     robustness = _robustness(answer, config, inputs, ctx)
-    parts = slices.slices(
-        predictions.labels_N == predictions.predicted_N,
-        predictions.labels_N,
-        predictions.lengths_N,
-        shards.label_names,
-    )
+    right_N = predictions.labels_N == predictions.predicted_N
+    parts = slices.slices(right_N, predictions.labels_N, predictions.lengths_N, shards.label_names)
     confusion = metrics.confusion_matrix(
         predictions.labels_N, predictions.predicted_N, len(shards.label_names)
     )
@@ -103,25 +99,20 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     )
     split = shards.split(config.split)
     references = inputs.references.of(config.split)
-    majority, linear = references.majority, references.linear
     lowest = slices.worst(parts)
     measured = Measured(
-        worst_slice_accuracy=None if lowest is None else lowest.accuracy.value,
-        robustness_drop=max((one.drop for one in robustness), default=None),
         accuracy=accuracy.value,
         accuracy_low=accuracy.low,
         macro_f1=macro_f1.value,
-        gain_over_majority=accuracy.value - majority,
-        gain_over_linear=accuracy.value - linear,
+        gain_over_majority=accuracy.value - references.majority,
+        gain_over_linear=accuracy.value - references.linear,
+        worst_slice_accuracy=None if lowest is None else lowest.accuracy.value,
+        robustness_drop=max((one.drop for one in robustness), default=None),
         expected_calibration_error=calibration_error,
-        p99_ms_batch_1=_p99_ms(costs.profiles, 1),
-        p99_ms_batch_32=_p99_ms(costs.profiles, 32),
-        cold_start_s=costs.cold_start_s,
-        peak_memory_mb=costs.peak_memory_bytes / 1e6,
-        size_mb=servable.size_bytes / 1e6,
+        **_serving(costs, servable),
     )
     results = judge(config.gates, measured, servable.parity)
-    _warn(config, accuracy, linear, ctx.log)
+    _warn(config, accuracy, references.linear, ctx.log)
     predictions.save(ctx.workdir / PREDICTIONS_FILE)
     return EvalReport(
         uri=str(ctx.workdir),
@@ -133,8 +124,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         expected_calibration_error=calibration_error,
         per_class=metrics.per_class(confusion, shards.label_names),
         confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
-        majority_accuracy=majority,
-        linear_accuracy=linear,
+        majority_accuracy=references.majority,
+        linear_accuracy=references.linear,
         latency=costs.profiles,
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
@@ -144,6 +135,17 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         gates=results,
         verdict=verdict(results),
     )
+
+
+def _serving(costs: ServingCosts, servable: Servable) -> dict[str, Any]:
+    """What gates look at in serving."""
+    return {
+        "p99_ms_batch_1": _p99_ms(costs.profiles, 1),
+        "p99_ms_batch_32": _p99_ms(costs.profiles, 32),
+        "cold_start_s": costs.cold_start_s,
+        "peak_memory_mb": costs.peak_memory_bytes / 1e6,
+        "size_mb": servable.size_bytes / 1e6,
+    }
 
 
 def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:

@@ -11,6 +11,7 @@ from ..contracts import ShardSet, TrainedModel
 from ..modeling import ModelSpec
 from ..stage import Context
 from ..training.config import Config
+from ..training.hosts import seen_by_all_hosts
 from .variants import Distill, Prune, Shrink
 
 Learnt = Prune | Shrink | Distill
@@ -46,7 +47,7 @@ def train(
     lane = ctx.hardware.start()
     return loop.train(
         training_config(variant, trained, model),
-        shards,
+        seen_by_all_hosts(shards, lane, ctx),
         workdir=ctx.workdir,
         checkpoints=Checkpoints(
             ctx.unfinished,

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,13 @@ USES = frozenset({"seed", "hardware"})
 WORKERS = True
 
 WEIGHTS_FILE = "model.weights.h5"
+
+PACKAGES = {
+    "onnx": ("tf2onnx", "onnxruntime"),
+    "litert": ("ai_edge_litert",),
+    "openvino": ("openvino",),
+}
+"""That a format takes to be written and to be run."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
@@ -40,15 +48,24 @@ class Config:
                     "variants: names must be at most 40 letters, digits, '_', '-' and '.', and not "
                     f"{BASE!r}, the model as it was trained; received {name!r}; e.g. 'int8'"
                 )
-        known: list[str] = []
+        in_few_bits: dict[str, bool] = {}  # of the variants so far
         for name, variant in self.variants.items():
             earlier = getattr(variant, "of", None)
-            if earlier is not None and earlier not in known:
+            if earlier is not None and earlier not in in_few_bits:
                 raise ValueError(
                     f"variants.{name}.of: must be an earlier variant, or null; received "
-                    f"{earlier!r}; earlier are {known}"
+                    f"{earlier!r}; earlier are {list(in_few_bits)}"
                 )
-            known.append(name)
+            rounds, rounded = (
+                isinstance(variant, Quantize | Cast),
+                in_few_bits.get(earlier or BASE, False),
+            )
+            if rounds and rounded:
+                raise ValueError(
+                    f"variants.{name}.of: must be of 32 bits, for type {variant.type} rounds its "
+                    f"weights; received {earlier!r}, which is rounded already; take what that is of"
+                )
+            in_few_bits[name] = rounds or rounded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +82,17 @@ Output = TrainedModel
 def variants(config: Config) -> dict[str, Variant]:
     """The config of each variant by its name."""
     return dict(config.variants)
+
+
+def check(config: Config, data_dir: Any) -> None:
+    """Raises `ValueError` for a format whose packages are not installed."""
+    for name, variant in config.variants.items():
+        for package in PACKAGES.get(variant.serve_as, ()):
+            if find_spec(package) is None:
+                raise ValueError(
+                    f"optimize.variants.{name}.serve_as: {variant.serve_as} needs packages that "
+                    f"are not installed ({package}); pip install 'tpuline[{variant.serve_as}]'"
+                )
 
 
 def made_of(config: Variant) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import files
 from ..contracts import ShardSet, TrainedModel
 from ..preset_files import check_preset
-from ..stage import Context, Lane
+from ..stage import Context
 from ..training.config import Config
+from ..training.hosts import seen_by_all_hosts
 
 VERSION = 2
 USES = frozenset({"seed", "hardware"})
@@ -95,7 +95,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
 
     return loop.train(
         config,
-        _seen_by_all_hosts(inputs.shards, lane, ctx),
+        seen_by_all_hosts(inputs.shards, lane, ctx),
         workdir=ctx.workdir,
         checkpoints=Checkpoints(
             ctx.unfinished,
@@ -109,20 +109,6 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
         log=ctx.log,
         user_callbacks=ctx.callbacks,
     )
-
-
-def _seen_by_all_hosts(shards: ShardSet, lane: Lane, ctx: Context) -> ShardSet:
-    """The shards where all that read them find them; one process may lead several hosts."""
-    if lane.num_hosts == lane.num_workers:
-        return shards
-    place = ctx.everywhere(shards.uri)
-    if not files.is_remote(place):
-        raise ValueError(
-            f"--root: must be in a bucket for {lane.description}, for each host reads its share of "
-            f"the shards itself; received {place}; run with --root gs://BUCKET/runs, or take a "
-            "slice of one host, e.g. v5e-8"
-        )
-    return replace(shards, uri=place)
 
 
 def _identity(config: Config, shards: ShardSet, ctx: Context) -> str:

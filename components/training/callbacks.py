@@ -17,9 +17,10 @@ import numpy as np
 from ..stage import Log
 from .checkpoint import Checkpoint, Checkpoints
 from .lesson import Masks
+from .progress import Progress, Totals
 from .recorder import Recorder
 from .speed import Speedometer
-from .trainee import Progress, Totals, Trainee
+from .trainee import Trainee
 
 WEIGHTS_FILE = "best.weights.h5"
 EXIT_CODE = 128 + signal.SIGTERM

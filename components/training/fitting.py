@@ -18,10 +18,11 @@ from .checkpoint import Checkpoints
 from .config import Config
 from .lesson import Masks
 from .plan import Plan
+from .progress import BrokenLoss
 from .recorder import Recorder
 from .sinks import Mlflow, Sink, TensorBoard
 from .speed import Profiler, Speedometer, judge_input
-from .trainee import BrokenLoss, Trainee
+from .trainee import Trainee
 
 _LOST = (
     tf.errors.UnavailableError,
@@ -187,31 +188,17 @@ def fitting(
     def repeated(i: int, **settings: Any) -> Any:
         return dataset.repeated_batch(training(**settings), plan.lengths[i])
 
-    speed = Speedometer(trainee, len(plan.lengths))
-    recorder = Recorder(
-        trainee,
-        partial(_sinks, config, workdir, lane, log),
-        num_steps=plan.total_steps,
-        learning_rate=partial(schedule.learning_rate, **plan.rate),
-        speed=speed,
-        log=log,
-    )
-    best = callbacks.BestWeights(
-        trainee,
-        save,
-        workdir,
-        patience=config.early_stopping_patience,
-        from_step=0 if masks is None else masks.final_step,
-    )
+    books = _books(config, plan, trainee, masks, lane, log, save=save, workdir=workdir)
     masking = () if masks is None else (callbacks.Masking(trainee, masks),)
-    books = callbacks.Books(best=best, recorder=recorder, speed=speed)
     return Fitting(
         config=config,
         plan=plan,
         trainee=trainee,
         books=books,
-        speed=speed,
-        profilers=(Profiler(trainee, speed, workdir / "tensorboard"),) if config.profile else (),
+        speed=books.speed,
+        profilers=(Profiler(trainee, books.speed, workdir / "tensorboard"),)
+        if config.profile
+        else (),
         checkpointer=callbacks.Checkpointer(
             trainee,
             checkpoints,
@@ -233,6 +220,36 @@ def fitting(
         user_callbacks=(*masking, *user_callbacks),
         log=log,
     )
+
+
+def _books(
+    config: Config,
+    plan: Plan,
+    trainee: Trainee,
+    masks: Masks | None,
+    lane: Lane,
+    log: Log,
+    *,
+    save: Callable[[Path], None],
+    workdir: Path,
+) -> callbacks.Books:
+    speed = Speedometer(trainee, len(plan.lengths))
+    recorder = Recorder(
+        trainee,
+        partial(_sinks, config, workdir, lane, log),
+        num_steps=plan.total_steps,
+        learning_rate=partial(schedule.learning_rate, **plan.rate),
+        speed=speed,
+        log=log,
+    )
+    best = callbacks.BestWeights(
+        trainee,
+        save,
+        workdir,
+        patience=config.early_stopping_patience,
+        from_step=0 if masks is None else masks.final_step,
+    )
+    return callbacks.Books(best=best, recorder=recorder, speed=speed)
 
 
 def _fed(lane: Lane, plan: Plan, make: Callable[..., Any], **settings: Any) -> Any:

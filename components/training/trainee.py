@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -23,60 +22,9 @@ from ..example_spec import PADDING_MASK
 from .buckets import BUCKET
 from .lesson import Masks, Objective
 from .optimizer import summed
+from .progress import SUMS, BrokenLoss, Progress, Totals
 
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]  # features, labels, weights
-
-_SUMS = ("loss", "hits", "rows", "tokens")
-
-
-class BrokenLoss(FloatingPointError):
-    """A window of steps that made the loss, the validation loss or a weight not a finite number."""
-
-    def __init__(self, reason: str, *, epoch: int, window: range) -> None:
-        super().__init__(reason)
-        self.epoch, self.window = epoch, window  # counted from 0; batches of the epoch
-
-
-@dataclass(kw_only=True)
-class Totals:
-    """Sums over rows, and the steps that they come from."""
-
-    loss: float = 0.0
-    hits: float = 0.0
-    rows: float = 0.0
-    tokens: float = 0.0
-    steps_by_width: list[int] = field(default_factory=list)
-
-    def add(self, other: Totals) -> None:
-        """Adds the sums of one more window."""
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        ours = self.steps_by_width or [0] * len(other.steps_by_width)
-        self.steps_by_width = [a + b for a, b in zip(ours, other.steps_by_width, strict=True)]
-
-    def means(self) -> dict[str, float]:
-        """What Keras' callbacks see: `loss` and `accuracy`, means over rows."""
-        rows = self.rows or 1.0
-        return {"loss": self.loss / rows, "accuracy": self.hits / rows}
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Where in the data the training is. `step` counts batches of the epoch, skipped ones too."""
-
-    epoch: int = 0
-    step: int = 0
-    num_steps: int = 0  # of the optimizer, since the training began
-    is_over: bool = False  # a callback has said so
-    skipped: list[tuple[int, int, int, str]] = field(default_factory=list)
-    """Epoch counted from 0, first batch, end of the batches that were left out; why."""
-
-    def is_skipped(self, window: range) -> bool:
-        """Whether the batches of a window of this epoch are to be left out."""
-        return any(
-            epoch == self.epoch and first < window.stop and window.start < end
-            for epoch, first, end, _ in self.skipped
-        )
 
 
 class Trainee(keras.Model):
@@ -116,7 +64,7 @@ class Trainee(keras.Model):
         self._begin = {"train": 0, "test": 0}  # of the next window
         # Every replica adds to its own; reading it sums them.
         self._sums = tf.Variable(
-            tf.zeros(len(_SUMS) + len(self._shapes) + 2),
+            tf.zeros(len(SUMS) + len(self._shapes) + 2),
             trainable=False,
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.SUM,
@@ -217,7 +165,7 @@ class Trainee(keras.Model):
         _, gradients, sums = tf.while_loop(
             lambda i, *_: i < num_parts,
             add,
-            (0, nothing, tf.zeros(len(_SUMS))),
+            (0, nothing, tf.zeros(len(SUMS))),
             parallel_iterations=1,
         )
         return gradients, sums
@@ -287,7 +235,7 @@ class Trainee(keras.Model):
         self._all_stop = sums.pop() > 0
         broken = sums.pop() > 0
         steps = [round(n / self.distribute_strategy.num_replicas_in_sync) for n in sums[4:]]
-        self.window = Totals(**dict(zip(_SUMS, sums, strict=False)), steps_by_width=steps)
+        self.window = Totals(**dict(zip(SUMS, sums, strict=False)), steps_by_width=steps)
         name = "loss" if kind == "train" else "val_loss"
         if not math.isfinite(self.window.loss):
             self.blame(f"{name} must be finite; received {self.window.loss}", window, kind)
@@ -350,7 +298,7 @@ class Trainee(keras.Model):
 
 
 def _batch_sums(logits: Any, batch: Batch) -> tf.Tensor:
-    """Weighted sums over the rows, `_SUMS`: cross entropy, right answers, rows, tokens; float32."""
+    """Weighted sums over the rows, `SUMS`: cross entropy, right answers, rows, tokens; float32."""
     features, labels, weights = batch
     logits = tf.cast(logits, tf.float32)
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

@@ -95,7 +95,7 @@ def test_each_variant_goes_its_own_way_and_meets_the_others_at_the_choice() -> N
 
 
 def test_variant_of_a_variant_is_made_of_it() -> None:
-    made = steps(small=INT8 | {"mode": "int4"}, both=INT8 | {"of": "small"}, alone=INT8)
+    made = steps(small={"type": "shrink"}, both=INT8 | {"of": "small"}, alone=INT8)
     assert made["optimize both"].inputs == {"shards": "preprocess", "model": "optimize small"}
     assert made["optimize alone"].inputs["model"] == "train"
     assert made["optimize both"].key != made["optimize alone"].key
@@ -116,6 +116,7 @@ def test_variant_changes_no_key_but_its_own_and_that_of_the_choice() -> None:
         ({"a": {"type": "squeeze"}}, r"optimize\.variants\.a\.type: must be one of .*quantize"),
         ({"a": INT8 | {"modes": 1}}, r"optimize\.variants\.a\.modes: unknown key; .*'mode'"),
         ({"a": INT8 | {"of": "b"}, "b": INT8}, r"variants\.a\.of: must be an earlier .*'b'"),
+        ({"a": INT8, "b": INT8 | {"of": "a"}}, r"variants\.b\.of: must be of 32 bits.*'a'"),
         ({"a/b": INT8}, r"optimize\.variants: names must be .*received 'a/b'"),
         ({"base": INT8}, r"optimize\.variants: names must be .*received 'base'"),
     ],

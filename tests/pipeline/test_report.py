@@ -338,3 +338,11 @@ def test_parts_of_the_rows_and_changed_rows_stand_in_the_report() -> None:
     quality = report.to_json(facts)["evaluate"]
     assert [part["column"] for part in quality["slices"]] == ["characters", "label"]
     assert quality["robustness"][1]["kind"] == "upper_case"
+
+
+def test_model_of_another_runtime_is_called_as_what_it_is() -> None:
+    whole = finished()
+    assert whole.servable
+    page = html_of(replace(whole, servable=replace(whole.servable, format="onnx")))
+    assert "answering.load(Path(" in page and "tf.saved_model.load" not in page
+    assert ">ONNX<" in page and "saved_model_cli" not in page

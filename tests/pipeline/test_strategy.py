@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.devices import TPU_VARIABLES, tpu_evidence
-from tpuline.pipeline.hardware.strategy import ConfiguredHardware, resolve_precision
+from tpuline.pipeline.hardware.precision import resolve_precision
+from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
 
 def start(**fields: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ....components.contracts import ShardSet
 from ....components.stage import Log
 from .. import chips
-from ..strategy import resolve_precision
+from ..precision import resolve_precision
 from . import data_sizes, lowering, refusal
 from .buffers import Buffer
 from .compiling import Compiled, Compiler, Counted, compiler

@@ -13,7 +13,7 @@ from tpuline.components.contracts import ShardSet, TrainedModel
 from tpuline.components.export import stage as export
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec, ModelSpec
 from tpuline.components.optimize import stage
-from tpuline.components.optimize.variants import Cast, Quantize, Variant
+from tpuline.components.optimize.variants import Cast, Keep, Quantize, Variant
 from tpuline.components.restoring import restored
 
 BERT = BertSpec(num_layers=1, hidden_dim=32, num_heads=2, intermediate_dim=64)
@@ -95,3 +95,14 @@ def test_record_tells_how_the_weights_are_stored(tmp_path: Path, shards: ShardSe
         assert (made.quantization, made.dtype) == told
         assert made.uri == str(work.workdir) and (work.workdir / made.weights_file).is_file()
         assert made.history == base.history
+
+
+def test_missing_packages_are_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = stage.Config(variants={"fast": Keep(serve_as="onnx"), "small": Quantize()})
+    monkeypatch.setattr(stage, "find_spec", lambda name: object())
+    stage.check(config, tmp_path)
+    monkeypatch.setattr(stage, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"variants\.fast\.serve_as: onnx .*'tpuline\[onnx\]'"):
+        stage.check(config, tmp_path)

@@ -19,7 +19,9 @@ from tpuline.components.modeling import BagSpec, BertSpec, build
 from tpuline.components.stage import Context
 from tpuline.components.train import stage
 from tpuline.components.training import dataset, loop, plan, speed
-from tpuline.components.training.trainee import Totals, Trainee
+from tpuline.components.training.hosts import seen_by_all_hosts
+from tpuline.components.training.progress import Totals
+from tpuline.components.training.trainee import Trainee
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -313,12 +315,12 @@ def test_hosts_that_one_process_leads_read_where_all_of_them_can(tmp_path: Path)
     known: dict[str, Any] = {"workdir": tmp_path, "data_dir": tmp_path, "seed": 1, "hardware": cpu}
     bucket = {shards.uri: "gs://bucket/runs/preprocess/key"}
     there = Context(**known, log=toy.Memory(), places=bucket)
-    assert stage._seen_by_all_hosts(shards, lane, there).uri == bucket[shards.uri]
+    assert seen_by_all_hosts(shards, lane, there).uri == bucket[shards.uri]
     here = Context(**known, log=toy.Memory(), places={shards.uri: str(tmp_path)})
     with pytest.raises(ValueError, match=r"--root: must be in a bucket for 16 x TPU.*received /"):
-        stage._seen_by_all_hosts(shards, lane, here)
+        seen_by_all_hosts(shards, lane, here)
     lane.num_workers = 2  # two processes, each with its own
-    assert stage._seen_by_all_hosts(shards, lane, there) is shards
+    assert seen_by_all_hosts(shards, lane, there) is shards
 
 
 def test_batch_that_does_not_divide_among_replicas_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""How far a training is, and what its windows of steps sum up to. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SUMS = ("loss", "hits", "rows", "tokens")
+"""Over the rows of a window, in the order in which the devices keep them."""
+
+
+class BrokenLoss(FloatingPointError):
+    """A window of steps that made the loss, the validation loss or a weight not a finite number."""
+
+    def __init__(self, reason: str, *, epoch: int, window: range) -> None:
+        super().__init__(reason)
+        self.epoch, self.window = epoch, window  # counted from 0; batches of the epoch
+
+
+@dataclass(kw_only=True)
+class Totals:
+    """Sums over rows, and the steps that they come from."""
+
+    loss: float = 0.0
+    hits: float = 0.0
+    rows: float = 0.0
+    tokens: float = 0.0
+    steps_by_width: list[int] = field(default_factory=list)
+
+    def add(self, other: Totals) -> None:
+        """Adds the sums of one more window."""
+        for name in SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        ours = self.steps_by_width or [0] * len(other.steps_by_width)
+        self.steps_by_width = [a + b for a, b in zip(ours, other.steps_by_width, strict=True)]
+
+    def means(self) -> dict[str, float]:
+        """What Keras' callbacks see: `loss` and `accuracy`, means over rows."""
+        rows = self.rows or 1.0
+        return {"loss": self.loss / rows, "accuracy": self.hits / rows}
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where in the data the training is. `step` counts batches of the epoch, skipped ones too."""
+
+    epoch: int = 0
+    step: int = 0
+    num_steps: int = 0  # of the optimizer, since the training began
+    is_over: bool = False  # a callback has said so
+    skipped: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """Epoch counted from 0, first batch, end of the batches that were left out; why."""
+
+    def is_skipped(self, window: range) -> bool:
+        """Whether the batches of a window of this epoch are to be left out."""
+        return any(
+            epoch == self.epoch and first < window.stop and window.start < end
+            for epoch, first, end, _ in self.skipped
+        )
