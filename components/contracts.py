@@ -333,3 +333,19 @@ class Choice:
     variants: tuple[VariantResult, ...]  # the base first
     chosen: str | None  # None: none is blessed
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handoff:
+    """The bundle that a serving team gets, or why there is none."""
+
+    uri: str
+    bundle_dir: str | None  # None: nothing is blessed
+    reason: str
+    variant: str | None
+    name: str
+    version: int
+    fingerprint: str  # to be told apart from the bundle: `tpuline accept --fingerprint`
+    size_bytes: int
+    max_batch_size: int  # the measured knee
+    num_warmup_requests: int  # 0: the format is not for TF Serving

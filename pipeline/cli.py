@@ -1,11 +1,16 @@
-"""tpuline run | check | plan | show | doctor | ...: parses first, imports what is needed after."""
+"""tpuline run | check | plan | show | doctor | ...: parses first, imports what is needed after.
+
+`accept`, `promote` and `rollback` are for whoever serves: they run where nothing that trains is
+installed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 Parser = argparse.ArgumentParser
 
@@ -42,10 +47,18 @@ def parser() -> Parser:
     preflight = commands.add_parser(
         "preflight", help="compile the train step for a TPU, without one: does it fit, how fast"
     )
+    accept = commands.add_parser(
+        "accept", help="check a bundle that was handed over, and what it answers: accept or reject"
+    )
+    promote = commands.add_parser(
+        "promote", help="put a bundle into a served folder and give it a label"
+    )
+    rollback = commands.add_parser("rollback", help="make stable what was stable before")
     _add_config((run, check, plan, preflight), kept=(run, plan, preflight), until=(run, plan))
     _add_preflight(preflight)
     _add_data(show, compare)
-    for command in (compare, doctor, preflight):
+    _add_serving(accept, promote, rollback)
+    for command in (compare, doctor, preflight, accept):
         command.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return top
 
@@ -109,6 +122,28 @@ def _add_data(show: Parser, compare: Parser) -> None:
     )
 
 
+def _add_serving(accept: Parser, promote: Parser, rollback: Parser) -> None:
+    """What commands for whoever serves take."""
+    for command in (accept, promote):
+        command.add_argument("bundle", metavar="BUNDLE", help="its folder, e.g. runs/demo/handoff")
+        command.add_argument(
+            "--fingerprint",
+            metavar="SHA256",
+            help="of the bundle, as whoever handed it over told it by another way",
+        )
+    accept.add_argument(
+        "--server",
+        metavar="TARGET",
+        help="ask a server that has loaded it, e.g. tf_serving+http://localhost:8501",
+    )
+    for command in (promote, rollback):
+        command.add_argument(
+            "served", metavar="SERVED", help="the folder that a model server reads: models.config"
+        )
+    promote.add_argument("--label", default="stable", help="stable or canary (default: stable)")
+    rollback.add_argument("--model", metavar="NAME", help="where several are served")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     args = parser().parse_args(argv)
@@ -117,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = {
         "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare,
         "worker-files": _worker_files, "doctor": _doctor, "preflight": _preflight,
+        "accept": _accept, "promote": _promote, "rollback": _rollback,
     }[args.command]  # fmt: skip
     try:
         code = command(args)
@@ -167,15 +203,12 @@ def _plan(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from . import api, report, show_data
-    from .errors import ConfigError
 
-    try:
+    with _bad_usage("show"):
         if show_data.is_data(args.path):
             lines = list(show_data.lines(args.path, num_examples=args.examples))
         else:
             lines = report.summary_lines(api.read_report(args.path))
-    except (ValueError, OSError) as error:
-        raise ConfigError([str(error)], source="show") from error
     for line in lines:
         print(line)
     return DONE
@@ -183,12 +216,9 @@ def _show(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     from . import compare
-    from .errors import ConfigError
 
-    try:
+    with _bad_usage("compare-data"):
         comparison = compare.compare_data(args.a, args.b)
-    except (ValueError, OSError) as error:
-        raise ConfigError([str(error)], source="compare-data") from error
     if args.json:
         print(compare.dumps(comparison))
         return DONE
@@ -237,6 +267,60 @@ def _preflight(args: argparse.Namespace) -> int:
         for line in results.lines(result):
             print(line)
     return DONE if result.fits else REFUSED
+
+
+def _accept(args: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from ..components.serving import acceptance
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+    with _bad_usage("accept"):
+        found = acceptance.accept(args.bundle, server=args.server, fingerprint=args.fingerprint)
+    if args.json:
+        print(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+    else:
+        for line in found.lines():
+            print(line)
+    return DONE if found.accepted else REFUSED
+
+
+def _promote(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ..components.serving import bundle, labels
+
+    try:
+        opened = bundle.read(args.bundle, fingerprint=args.fingerprint)
+    except bundle.BundleError as error:
+        print(f"tpuline: {error}", file=sys.stderr)
+        return REFUSED
+    with _bad_usage("promote"):
+        print(labels.promote(opened, Path(args.served), label=args.label).line())
+    return DONE
+
+
+def _rollback(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ..components.serving import labels
+
+    with _bad_usage("rollback"):
+        print(labels.rollback(Path(args.served), name=args.model).line())
+    return DONE
+
+
+@contextmanager
+def _bad_usage(command: str) -> Iterator[None]:
+    """What cannot be done as it was asked, as the command line tells it."""
+    from .errors import ConfigError
+
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ConfigError([str(error)], source=command) from error
 
 
 if __name__ == "__main__":

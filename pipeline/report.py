@@ -11,7 +11,15 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..components.contracts import Choice, EvalReport, Servable, ShardSet, Split, TrainedModel
+from ..components.contracts import (
+    Choice,
+    EvalReport,
+    Handoff,
+    Servable,
+    ShardSet,
+    Split,
+    TrainedModel,
+)
 from . import report_data
 from .hardware.utilisation import Utilisation
 from .report_text import summary_lines
@@ -63,6 +71,7 @@ class RunFacts:
     servable: Servable | None = None  # of the chosen variant; of the base where none is
     evaluation: EvalReport | None = None  # of the same
     choice: Choice | None = None
+    handoff: Handoff | None = None
     utilisation: Utilisation | None = None  # of the chips by the training; needs a preflight
 
 
@@ -85,6 +94,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "parity": servable.parity if servable else None,
         "evaluate": _evaluate(report) if report else None,
         "choice": _choice(facts.choice) if facts.choice else None,
+        "handoff": _handoff(facts.handoff) if facts.handoff else None,
         "artifacts": {
             "shards": shards.uri if shards else None,
             "model": model.uri if model else None,
@@ -225,6 +235,20 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
         "mistakes": report.mistakes,
         "slices": report.slices,
         "robustness": report.robustness,
+    }
+
+
+def _handoff(handoff: Handoff) -> dict[str, Any]:
+    return {
+        "handed_over": handoff.bundle_dir is not None,
+        "variant": handoff.variant,
+        "reason": handoff.reason,
+        "name": handoff.name,
+        "version": handoff.version,
+        "fingerprint": handoff.fingerprint,
+        "size_bytes": handoff.size_bytes,
+        "max_batch_size": handoff.max_batch_size,
+        "num_warmup_requests": handoff.num_warmup_requests,
     }
 
 

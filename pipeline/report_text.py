@@ -55,6 +55,7 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
         *_summary_choice(document["choice"]),
         *_summary_quality(document["evaluate"]),
         *_summary_export(document["export"], document["parity"]),
+        *_summary_handoff(document["handoff"]),
         *_summary_train(document["train"]),
         *_summary_data(document["data"]),
         *[(s["name"], f"{s['status']}, {text(s['seconds'], ',.1f')} s, {s['key']}")
@@ -79,6 +80,13 @@ def _summary_choice(choice: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         ]
         rows.append((variant["name"], ", ".join(facts)))
     return rows
+
+
+def _summary_handoff(handoff: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if handoff is None or not handoff["handed_over"]:
+        return []
+    model = f"{handoff['name']} {handoff['version']}"
+    return [("bundle", f"handoff/ ({model}), fingerprint {handoff['fingerprint']}")]
 
 
 def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -10,7 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..components.contracts import Choice, EvalReport, Servable, ShardSet, TrainedModel
+from ..components import files
+from ..components.contracts import (
+    Choice,
+    EvalReport,
+    Handoff,
+    Servable,
+    ShardSet,
+    TrainedModel,
+)
+from ..components.serving.bundle import MARKER
 from ..components.stage import Context, Hardware
 from . import machine, plan, report, store
 from .config import RunConfig
@@ -18,6 +27,9 @@ from .errors import StageError
 from .hardware.preflight.result import load_result
 from .hardware.utilisation import Utilisation, utilisation
 from .runlog import RunLog
+
+HANDOFF_DIR = "handoff"
+"""Of the folder of a run: the bundle, where there is one."""
 
 Status = Literal["blessed", "refused", "failed", "partial"]
 
@@ -58,6 +70,7 @@ def execute(
     started = store.now()
     folder, place = run.shelf.root / config.name, run.shelf.run_place(config.name)
     report.remove(folder)  # a run that is killed must not leave an older verdict as its own
+    _take_back(place)
     run.shelf.withdraw_run(config.name)
     error: StageError | None = None
     for step in steps:
@@ -82,6 +95,7 @@ def execute(
     )
     reported = False
     try:
+        _hand_over(run.judged().get(Handoff), place)
         report.write(facts, folder)
         run.shelf.publish_run(config.name)
         reported = True
@@ -97,6 +111,23 @@ def execute(
         error=error,
         reported=reported,
     )
+
+
+def _hand_over(handoff: Handoff | None, place: str) -> None:
+    """Copies the bundle to `<root>/<config name>/handoff`, its marker last."""
+    if handoff is None or handoff.bundle_dir is None:
+        return
+    source, target = files.join(handoff.uri, handoff.bundle_dir), files.join(place, HANDOFF_DIR)
+    names = [info.path.removeprefix(f"{source}/") for info in files.below(source)]
+    for name in sorted(names, key=lambda name: name == MARKER):
+        files.copy(files.join(source, name), files.join(target, name))
+
+
+def _take_back(place: str) -> None:
+    """The bundle of an earlier run; without its marker it is none."""
+    bundle = files.join(place, HANDOFF_DIR)
+    files.remove(files.join(bundle, MARKER))
+    files.remove_folder(bundle)
 
 
 def set_up_libraries() -> None:
@@ -269,5 +300,6 @@ def _by_type(artifacts: dict[type, Any]) -> dict[str, Any]:
         Servable: "servable",
         EvalReport: "evaluation",
         Choice: "choice",
+        Handoff: "handoff",
     }
     return {names[kind]: artifact for kind, artifact in artifacts.items() if kind in names}

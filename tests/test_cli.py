@@ -20,6 +20,9 @@ FLAGS = {
     "worker-files": {"folder"},
     "doctor": {"config", "--json"},
     "preflight": {"config", "--set", "--root", "--chip", "--find-batch", "--json"},
+    "accept": {"bundle", "--server", "--fingerprint", "--json"},
+    "promote": {"bundle", "served", "--label", "--fingerprint"},
+    "rollback": {"served", "--model"},
 }
 
 

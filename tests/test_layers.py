@@ -51,6 +51,7 @@ MAY_BE_HEAVY = {
     "components/preprocess/running/processes.py",
     "components/preprocess/spilling.py",
     "components/preprocess/writers.py",
+    "components/serving/warmup.py",
     "components/training/callbacks.py",
     "components/training/dataset.py",
     "components/training/fitting.py",

@@ -13,7 +13,6 @@ Request: `saved_model_dir`, `rows` (list of [text] or [text, text_pair]), `setti
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..serving import answering
+from ..serving.memory import peak_memory_bytes
 from .latency import Latency, measure
 
 
@@ -47,21 +47,6 @@ def main() -> None:
         "modules": sorted(sys.modules),
     }
     Path(request["result_file"]).write_text(json.dumps(result), encoding="utf-8")
-
-
-def peak_memory_bytes() -> int:
-    """Most physical memory that this process held since it was started.
-
-    On Linux from /proc: `ru_maxrss` survives exec, so a child started by a large process would
-    report its parent's size (getrusage(2); `setmax_mm_hiwater_rss` in fs/exec.c). macOS counts
-    `ru_maxrss` in bytes.
-    """
-    if sys.platform == "darwin":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status has no VmHWM line: peak memory cannot be measured")
 
 
 def _settings(fields: dict[str, Any]) -> Latency:

@@ -20,7 +20,7 @@ from ..example_spec import (
 )
 from ..graph_tokenizer import TextTokenizer, TokenRows
 from ..serving.answering import LABEL, PROBABILITIES, SCORE
-from .shapes import Shapes
+from ..serving.shapes import Shapes
 
 EXAMPLES = "examples"
 """Name of the input of the `examples` signature."""

@@ -134,9 +134,9 @@ def _tolerance(config: Config, trained: TrainedModel) -> float:
 
 
 def _save(model: Any, shards: ShardSet, folder: Path, format: Format) -> None:
+    from ..serving.shapes import shapes
     from ..tokenizers import load
     from . import formats
-    from .shapes import shapes
     from .signatures import ServedClassifier
 
     vocabulary_file = Path(shards.uri) / shards.vocabulary_file

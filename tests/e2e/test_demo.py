@@ -12,7 +12,7 @@ from tpuline.pipeline import api
 
 from .conftest import Shrunk
 
-STAGES = ["preprocess", "train", "reference", "export", "evaluate", "choose"]
+STAGES = ["preprocess", "train", "reference", "export", "evaluate", "choose", "handoff"]
 
 
 def report(demo: Shrunk) -> dict:
@@ -47,7 +47,7 @@ def test_no_row_is_lost_on_the_way(finished: Shrunk) -> None:
 def test_second_run_reuses_everything(finished: Shrunk) -> None:
     done = finished.run()
     assert done.returncode == 0, done.stderr
-    assert [stage["reused"] for stage in report(finished)["stages"]] == [True] * 6
+    assert [stage["reused"] for stage in report(finished)["stages"]] == [True] * len(STAGES)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tpuline.components.contracts import (
     EpochRecord,
     EvalReport,
     GateResult,
+    Handoff,
     InputVerdict,
     Interval,
     LatencyProfile,
@@ -38,11 +39,11 @@ INTENTS = (
 )  # fmt: skip
 _SECONDS = {
     "preprocess": 21.4, "train": 148.2, "reference": 1.9, "export": 12.9, "evaluate": 33.5,
-    "choose": 0.1,
+    "choose": 0.1, "handoff": 8.2,
 }  # fmt: skip
 _MADE_BY = {
     "shards": "preprocess", "model": "train", "servable": "export", "evaluation": "evaluate",
-    "choice": "choose",
+    "choice": "choose", "handoff": "handoff",
 }  # fmt: skip
 _MISTAKES = (
     ("I was charged twice and now the app says the payment did not go through", 5, 1),
@@ -81,6 +82,12 @@ def finished(status: str = "blessed", labels: tuple[str, ...] = INTENTS) -> RunF
         servable=_servable(labels),
         evaluation=_evaluation(labels, passed),
         choice=_choice(_evaluation(labels, passed), _servable(labels)),
+        handoff=Handoff(
+            uri="/runs/handoff/07", bundle_dir="bundle" if passed else None, reason="the only one",
+            variant="base" if passed else None, name="classifier", version=1,
+            fingerprint="5e" * 32 if passed else "", size_bytes=9_400_000, max_batch_size=8,
+            num_warmup_requests=64,
+        ),
     )  # fmt: skip
 
 

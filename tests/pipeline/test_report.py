@@ -114,7 +114,7 @@ def test_json_of_a_finished_run_holds_what_consumers_read() -> None:
     assert document["verdict"]["blessed"] is True and len(document["verdict"]["reasons"]) == 3
     assert [set(s) for s in document["stages"]] == [
         {"name", "key", "reused", "seconds", "status"}
-    ] * 6
+    ] * 7
     train = document["data"]["splits"]["train"]
     assert (train["num_examples"], train["num_shards"]) == (4794, 4)
     assert list(train["label_counts"]) == sorted(INTENTS)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from tpuline.components.export.shapes import shapes
+from tpuline.components.serving.shapes import shapes
 
 
 @pytest.mark.parametrize(

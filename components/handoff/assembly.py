@@ -1,0 +1,184 @@
+"""Measured model -> the files of its bundle, the marker last. Imports what it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..contracts import EvalReport, Servable, ShardSet, TrainedModel
+from ..example_spec import TEXT, TEXT_PAIR
+from ..serving import bundle as layout
+from ..serving.samples import Samples
+from ..serving.samples import dumps as dump_samples
+from . import clients, server_files, versions
+from .batching import Batching, pbtxt
+from .card import model_card
+from .config import Config
+
+TOLERANCE = 1e-4
+"""Least tolerance of a probability between machines: their instructions sum in other orders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that a bundle tells."""
+
+    config: Config
+    variant: str
+    shards: ShardSet
+    model: TrainedModel
+    servable: Servable
+    report: EvalReport
+    samples: Samples
+    batching: Batching
+
+    @property
+    def name(self) -> str:
+        return Path(self.servable.saved_model_dir).parts[0]
+
+    @property
+    def for_model_server(self) -> bool:
+        """Whether it is a SavedModel."""
+        return self.servable.format in ("saved_model", "xla")
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Stage to the key of its artifact."""
+        artifacts = (self.shards, self.model, self.servable, self.report)
+        places = [Path(artifact.uri) for artifact in artifacts]
+        return {place.parent.name: place.name for place in places}
+
+
+def copy_model(facts: Facts, folder: Path) -> Path:
+    """The model in its place, with what a server reads beside it."""
+    model_dir = folder / facts.name / str(facts.servable.version)
+    shutil.copytree(Path(facts.servable.uri) / facts.servable.saved_model_dir, model_dir)
+    if facts.for_model_server:
+        _write(model_dir / layout.BATCHING_FILE, pbtxt(facts.batching))
+    return model_dir
+
+
+def finish(facts: Facts, folder: Path) -> str:
+    """Everything else; returns the fingerprint."""
+    name, version = facts.name, facts.servable.version
+    requirements = versions.serving_requirements(facts.servable.format)
+    wheel, content = versions.serving_wheel(requirements)
+    files = {
+        layout.SAMPLES_FILE: dump_samples(facts.samples),
+        layout.SLO_FILE: _json(_slo(facts)),
+        layout.EVALUATION_FILE: _json(_evaluation(facts.report)),
+        layout.VERSIONS_FILE: versions.bill_of_materials(name, version, requirements),
+        layout.CARD_FILE: model_card(
+            name=name,
+            variant=facts.variant,
+            card=facts.config.card,
+            shards=facts.shards,
+            model=facts.model,
+            servable=facts.servable,
+            report=facts.report,
+            provenance=facts.provenance,
+        ),
+        "README.md": _readme(facts, wheel),
+        **(_server_files(facts) if facts.for_model_server else {}),
+    }
+    for path, text in files.items():
+        _write(folder / path, text)
+    (folder / "acceptance").mkdir()
+    (folder / "acceptance" / wheel).write_bytes(content)
+    return _mark(facts, folder)
+
+
+def _mark(facts: Facts, folder: Path) -> str:
+    sums = layout.digests(folder)
+    _write(folder / layout.SUMS, sums)
+    servable = facts.servable
+    marker = _json(
+        {
+            "format_version": layout.FORMAT,
+            "name": facts.name,
+            "version": servable.version,
+            "variant": facts.variant,
+            "format": servable.format,
+            "label_names": servable.label_names,
+            "has_text_pair": servable.has_text_pair,
+            "sequence_length": servable.sequence_length,
+            "tokenizer_fingerprint": servable.tokenizer_fingerprint,
+            "tolerance": max(servable.parity.tolerance, TOLERANCE),
+            "blessed": facts.report.verdict.blessed,
+            "provenance": facts.provenance,
+            "sums_sha256": hashlib.sha256(sums.encode()).hexdigest(),
+        }
+    )
+    _write(folder / layout.MARKER, marker)
+    return hashlib.sha256(marker.encode()).hexdigest()
+
+
+def _slo(facts: Facts) -> dict[str, Any]:
+    report = facts.report
+    return {
+        "promises": asdict(facts.config.slo),
+        "measured": {
+            "latency": [
+                {
+                    "batch_size": profile.batch_size,
+                    "num_requests": profile.num_requests,
+                    "p50_ms": profile.p50_ms,
+                    "p90_ms": profile.p90_ms,
+                    "p99_ms": profile.p99_ms,
+                    "texts_per_s": profile.texts_per_s,
+                }
+                for profile in report.latency
+            ],
+            "cold_start_s": report.cold_start_s,
+            "memory_mb": report.peak_memory_bytes / 1e6,
+            "size_mb": facts.servable.size_bytes / 1e6,
+            "knee_batch_size": facts.batching.max_batch_size,
+        },
+        "how": "in process, requests one after another, on the machine that made the bundle",
+    }
+
+
+def _evaluation(report: EvalReport) -> dict[str, Any]:
+    """Without the texts that were answered wrongly, and without every single time."""
+    facts = asdict(report)
+    for name in ("uri", "mistakes", "predictions_file", "latency"):
+        del facts[name]
+    return facts
+
+
+def _server_files(facts: Facts) -> dict[str, str]:
+    name, inputs = facts.name, (TEXT, TEXT_PAIR) if facts.servable.has_text_pair else (TEXT,)
+    return {
+        server_files.MODELS_FILE: server_files.first_models_config(name, facts.servable.version),
+        server_files.MONITORING_FILE: server_files.monitoring_config(),
+        "clients/rest_client.py": clients.REST.format(name=name, inputs=inputs),
+        "clients/grpc_client.py": clients.GRPC.format(name=name, inputs=inputs),
+    }
+
+
+def _readme(facts: Facts, wheel: str) -> str:
+    here = {"name": facts.name, "version": facts.servable.version}
+    rows = clients.SERVER_ROWS if facts.for_model_server else ""
+    serve = clients.SERVE_SAVED_MODEL if facts.for_model_server else clients.SERVE_OTHER
+    return clients.README.format(
+        **here,
+        format=facts.servable.format,
+        python=".".join(platform.python_version_tuple()[:2]),
+        wheel=wheel,
+        server_rows=rows.format(**here),
+        serve=serve.format(**here),
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"

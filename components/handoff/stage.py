@@ -1,0 +1,201 @@
+"""Choice, EvalReport, Servable -> Handoff: the bundle that a serving team gets, if it is blessed.
+
+The answers that go along are those of the very files that do.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import texts
+from ..contracts import Choice, EvalReport, Handoff, Servable, ShardSet, TrainedModel
+from ..serving import answering
+from ..serving.bundle import WARMUP_FILE
+from ..serving.samples import Samples
+from ..serving.shapes import shapes
+from ..stage import Context
+from .batching import Batching, BatchTime, batching
+from .config import Config
+
+if TYPE_CHECKING:
+    from .assembly import Facts
+
+__all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
+
+VERSION = 1
+USES = frozenset({"machine"})
+
+BUNDLE_DIR = "bundle"
+
+MIN_ROWS = 64
+
+CALLS, WARM_UP_CALLS = 9, 2
+"""Of each batch size, of which the median counts; and before that."""
+
+MAX_BATCH_S = 2.0
+"""Larger batches are not tried once a call takes as long."""
+
+MADE_UP = (
+    b"",
+    b" ",
+    b"a",
+    b"It works.",
+    "Crème brûlée, naïve façade: ÉCOLE 漢字 👍🏽".encode(),
+    b"caf\xe9 in Latin-1, \xff\xfe and no UTF-8",
+    b"nul \x00 in the middle",
+    b"<script>alert(1)</script> ' OR 1=1; -- \\u0041 {}",
+    b"word " * 1000,
+)
+"""Strings of our own that go along with every bundle: servers must read them as the model does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """By the names of the variants where there are several."""
+
+    choice: Choice
+    shards: ShardSet
+    models: Mapping[str, TrainedModel]
+    servables: Mapping[str, Servable]
+    reports: Mapping[str, EvalReport]
+
+
+Output = Handoff
+
+
+def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
+    """Only what was chosen, and only what is blessed, is handed over."""
+    chosen = inputs.choice.chosen
+    if chosen is None or not inputs.reports[chosen].verdict.blessed:
+        ctx.log.info(f"no bundle: {inputs.choice.reason}")
+        return _nothing(inputs, ctx)
+    from . import assembly
+
+    servable, shards = inputs.servables[chosen], inputs.shards
+    model = answering.load(Path(servable.uri) / servable.saved_model_dir)
+    rows = _rows(config, shards, inputs.reports[chosen].split)
+    num_columns = 2 if servable.has_text_pair else 1
+    facts = assembly.Facts(
+        config=config,
+        variant=chosen,
+        shards=shards,
+        model=inputs.models[chosen],
+        servable=servable,
+        report=inputs.reports[chosen],
+        samples=_samples(model, rows[: config.samples], num_columns=num_columns),
+        batching=_batching(config, model, rows),
+    )
+    folder = ctx.workdir / BUNDLE_DIR
+    model_dir = assembly.copy_model(facts, folder)
+    num_requests = _warm_up(facts, model_dir, rows)
+    fingerprint = assembly.finish(facts, folder)
+    ctx.log.info(
+        f"bundle of {chosen}: fingerprint {fingerprint}, batches up to "
+        f"{facts.batching.max_batch_size}, {num_requests} warm-up requests"
+    )
+    return Handoff(
+        uri=str(ctx.workdir),
+        bundle_dir=BUNDLE_DIR,
+        reason=inputs.choice.reason,
+        variant=chosen,
+        name=facts.name,
+        version=servable.version,
+        fingerprint=fingerprint,
+        size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        max_batch_size=facts.batching.max_batch_size,
+        num_warmup_requests=num_requests,
+    )
+
+
+def _nothing(inputs: Inputs, ctx: Context) -> Handoff:
+    base = next(iter(inputs.servables.values()))
+    return Handoff(
+        uri=str(ctx.workdir),
+        bundle_dir=None,
+        reason=inputs.choice.reason,
+        variant=None,
+        name=Path(base.saved_model_dir).parts[0],
+        version=base.version,
+        fingerprint="",
+        size_bytes=0,
+        max_batch_size=0,
+        num_warmup_requests=0,
+    )
+
+
+def _rows(config: Config, shards: ShardSet, split: str) -> list[tuple[str, ...]]:
+    """(text, label), or (text, text pair, label); at least some: a server is tuned with them."""
+    window = texts.joined(texts.windows(shards, split, max_rows=max(config.samples, MIN_ROWS)))
+    pairs = () if window.text_pairs is None else (window.text_pairs,)
+    labels = [shards.label_names[label] for label in window.labels]
+    return list(zip(window.texts, *pairs, labels, strict=True))
+
+
+def _samples(
+    model: answering.Answering, rows: Sequence[tuple[str, ...]], *, num_columns: int
+) -> Samples:
+    """The rows and what is made up, each asked alone: who else is in a batch must not matter."""
+    asked = [tuple(text.encode(errors="surrogatepass") for text in row[:-1]) for row in rows]
+    asked += [(text,) * num_columns for text in MADE_UP]
+    answers = [model.texts([[text] for text in row]) for row in asked]
+    return Samples(
+        columns=tuple(zip(*asked, strict=True)),
+        labels=(*(row[-1] for row in rows), *[None] * len(MADE_UP)),
+        expected_labels=tuple(one[answering.LABEL][0].decode() for one in answers),
+        expected_scores=tuple(float(one[answering.SCORE][0]) for one in answers),
+        expected_probabilities=tuple(
+            tuple(one[answering.PROBABILITIES][0].tolist()) for one in answers
+        ),
+    )
+
+
+def _batching(
+    config: Config, model: answering.Answering, rows: Sequence[tuple[str, ...]]
+) -> Batching:
+    times: list[BatchTime] = []
+    size = 1
+    while size <= config.max_batch_size:
+        times.append(BatchTime(batch_size=size, ms=_median_ms(model, rows, size)))
+        if times[-1].ms > MAX_BATCH_S * 1000:
+            break
+        size *= 2
+    return batching(times, num_threads=answering.num_threads(), max_wait_ms=config.max_wait_ms)
+
+
+def _median_ms(
+    model: answering.Answering, rows: Sequence[tuple[str, ...]], batch_size: int
+) -> float:
+    """Each call takes the next rows: that is what lengths a server sees."""
+    times = []
+    for call in range(WARM_UP_CALLS + CALLS):
+        start = call * batch_size
+        batch = [rows[(start + i) % len(rows)][:-1] for i in range(batch_size)]
+        started = time.perf_counter()
+        model.texts(list(zip(*batch, strict=True)))
+        times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times[WARM_UP_CALLS:])
+
+
+def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]]) -> int:
+    """Written, and asked as a server would: what fails here would keep it from being ready."""
+    if not facts.for_model_server:
+        return 0
+    from ..serving import warmup
+
+    model = answering.SavedModel(model_dir)
+    file = model_dir / WARMUP_FILE
+    number = warmup.write(
+        file,
+        model,
+        [row[:-1] for row in rows],
+        name=facts.name,
+        batch_sizes=facts.batching.allowed_batch_sizes,
+        widths=shapes(facts.servable.sequence_length).widths,
+    )
+    warmup.replay(file, model)
+    return number

@@ -1,0 +1,244 @@
+"""A bundle, and maybe the server that runs it -> accept or reject, with reasons.
+
+What a serving team runs before it trusts a model: needs what serving needs, nothing that trains.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import answering, bundle, samples
+from .bundle import Bundle, BundleError
+
+LOAD_REQUESTS, WARM_UP_REQUESTS = 200, 20
+"""Of the short load test, one text each; and before it, not timed."""
+
+MAX_LOAD_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceptance:
+    """The verdict."""
+
+    accepted: bool
+    bundle: str
+    target: str  # "in_process", or the server that was asked
+    name: str  # of the model; empty where the bundle could not be read
+    version: int
+    fingerprint: str
+    checks: tuple[Check, ...]
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for check in self.checks:
+            yield f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<12} {check.message}"
+        model = f"{self.name} {self.version}: " if self.name else ""
+        yield f"{model}{'accept' if self.accepted else 'reject'}"
+        if self.fingerprint:
+            yield f"fingerprint {self.fingerprint}"
+
+
+def accept(
+    folder: str | Path, *, server: str | None = None, fingerprint: str | None = None
+) -> Acceptance:
+    """Checks every file, then asks the model: in this process, or the `server` that has loaded it
+    (as `targets.parse` reads it). Nothing of a bundle is loaded that is not whole.
+    """
+    target = server or "in_process"
+    try:
+        opened = bundle.read(folder, fingerprint=fingerprint)
+    except BundleError as error:
+        failed = Check(name="files", passed=False, message=str(error))
+        return Acceptance(
+            accepted=False, bundle=str(folder), target=target, name="", version=0, fingerprint="",
+            checks=(failed,),
+        )  # fmt: skip
+    checks = tuple(_until_first_crash(opened, server))
+    return Acceptance(
+        accepted=all(check.passed for check in checks),
+        bundle=str(folder),
+        target=target,
+        name=opened.name,
+        version=opened.version,
+        fingerprint=opened.fingerprint,
+        checks=checks,
+    )
+
+
+def _until_first_crash(opened: Bundle, server: str | None) -> Iterator[Check]:
+    """What cannot go on ends the list; what only fails does not."""
+    yield Check(
+        name="files", passed=True, message=f"whole: {_num_files(opened)} files as handed over"
+    )
+    examination = _Examination(opened, server)
+    for name, look in examination.steps():
+        try:
+            yield from look()
+        except Exception as error:  # whatever a model or a server raises, it is a reason
+            what = " ".join(str(error).split())[:500]
+            yield Check(name=name, passed=False, message=f"{type(error).__name__}: {what}")
+            return
+
+
+class _Examination:
+    """One bundle and what answers for it."""
+
+    def __init__(self, opened: Bundle, server: str | None) -> None:
+        self._bundle, self._server = opened, server
+        self._slo: dict[str, Any] = _json(opened, bundle.SLO_FILE)["promises"]
+        self._samples = samples.loads((opened.folder / bundle.SAMPLES_FILE).read_bytes())
+        self._model: Any = None
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], Iterator[Check]]]]:
+        """Name and what to look at, in this order."""
+        yield "evaluation", self._evaluation
+        if self._server is None:
+            yield "versions", self._versions
+        yield "load", self._load
+        yield "samples", self._replay
+        if self._server is None and (self._bundle.model_dir / bundle.WARMUP_FILE).is_file():
+            yield "warm-up", self._warm_up
+        yield "latency", self._latency
+        if self._server is None:
+            yield "memory", self._memory
+
+    def _evaluation(self) -> Iterator[Check]:
+        """The marker is no proof: the gates that it stands for must have passed."""
+        evaluation = _json(self._bundle, bundle.EVALUATION_FILE)
+        failed = [gate["message"] for gate in evaluation["gates"] if not gate["passed"]]
+        blessed = evaluation["verdict"]["blessed"] and not failed
+        accuracy = evaluation["accuracy"]
+        told = (
+            f"accuracy {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] on "
+            f"{evaluation['num_examples']:,} rows, {len(evaluation['gates'])} gates passed"
+        )
+        yield Check(name="evaluation", passed=blessed, message=told if blessed else str(failed))
+
+    def _versions(self) -> Iterator[Check]:
+        """Another version is told, not refused: the answers decide."""
+        from ..wheels import installed_version, tensorflow_version
+
+        others = []
+        for component in _json(self._bundle, bundle.VERSIONS_FILE)["components"]:
+            name, made_with = component["name"], component["version"]
+            if component["scope"] != "required":
+                continue
+            here = tensorflow_version() if name == "tensorflow" else installed_version(name)
+            if here != made_with:
+                others.append(f"{name} {here or 'missing'}, made with {made_with}")
+        yield Check(
+            name="versions", passed=True, message="; ".join(others) or "as it was made with"
+        )
+
+    def _load(self) -> Iterator[Check]:
+        if self._server is not None:
+            from . import targets
+
+            target = targets.parse(self._server)
+            self._model = targets.connect(target, model=self._bundle.name).__enter__()
+            self._ask(range(1))
+            yield Check(name="load", passed=True, message=f"{target.name} answers")
+            return
+        import tensorflow_text  # noqa: F401  what a server has imported long before
+
+        started = time.perf_counter()
+        self._model = answering.load(self._bundle.model_dir)
+        self._ask(range(1))
+        cold_start_s = time.perf_counter() - started
+        yield self._promised("load", "cold start", cold_start_s, "max_cold_start_s", "s")
+
+    def _replay(self) -> Iterator[Check]:
+        """Every sample alone, as it was asked when it was written."""
+        import numpy as np
+
+        answers = [self._ask(range(row, row + 1)) for row in range(len(self._samples))]
+        labels = [_text(answer[answering.LABEL][0]) for answer in answers]
+        probabilities = np.concatenate([answer[answering.PROBABILITIES] for answer in answers])
+        tolerance = self._bundle.tolerance
+        wrong = samples.disagreements(self._samples, probabilities, labels, tolerance=tolerance)
+        largest = np.abs(probabilities - np.array(self._samples.expected_probabilities)).max()
+        message = f"{len(answers)} answered as expected, to {largest:.1e} ({tolerance:g} allowed)"
+        if wrong:
+            first = wrong[0]
+            message = (
+                f"{len(wrong)} of {len(answers)} are answered otherwise; the first is row "
+                f"{first.row}: expected {first.expected}, received {first.received}, "
+                f"probabilities {first.difference:.1e} apart ({tolerance:g} allowed)"
+            )
+        yield Check(name="samples", passed=not wrong, message=message)
+        accuracy = samples.accuracy(self._samples, labels)
+        if accuracy is not None:
+            yield self._promised("accuracy", "on the samples", accuracy, "min_accuracy", "")
+
+    def _warm_up(self) -> Iterator[Check]:
+        from . import warmup
+
+        started = time.perf_counter()
+        number = warmup.replay(self._bundle.model_dir / bundle.WARMUP_FILE, self._model)
+        took = time.perf_counter() - started
+        yield Check(name="warm-up", passed=True, message=f"{number} requests in {took:.1f} s")
+
+    def _latency(self) -> Iterator[Check]:
+        """One text at a time, the next when the last is answered."""
+        import numpy as np
+
+        times_ms: list[float] = []
+        until = time.monotonic() + MAX_LOAD_S
+        for request in range(WARM_UP_REQUESTS + LOAD_REQUESTS):
+            started = time.perf_counter()
+            self._ask([request % len(self._samples)])
+            times_ms.append((time.perf_counter() - started) * 1000)
+            if time.monotonic() > until and request > 2 * WARM_UP_REQUESTS:
+                break
+        p50, p99 = np.percentile(times_ms[WARM_UP_REQUESTS:], [50, 99])
+        what = f"p50 {p50:.2f} ms, {len(times_ms) - WARM_UP_REQUESTS} requests, p99"
+        yield self._promised("latency", what, float(p99), "max_p99_ms", "ms")
+
+    def _memory(self) -> Iterator[Check]:
+        from .memory import peak_memory_bytes
+
+        peak_mb = peak_memory_bytes() / 1e6
+        yield self._promised("memory", "at most", peak_mb, "max_memory_mb", "MB")
+
+    def _promised(self, name: str, what: str, value: float, promise: str, unit: str) -> Check:
+        """Against a promise, where one was made."""
+        bound = self._slo.get(promise)
+        told = f"{what} {value:.3g} {unit}".rstrip()
+        if bound is None:
+            return Check(name=name, passed=True, message=f"{told} (nothing promised)")
+        passed = value >= bound if promise.startswith("min") else value <= bound
+        return Check(
+            name=name, passed=passed, message=f"{told} ({promise} {bound:g} {unit}".rstrip() + ")"
+        )
+
+    def _ask(self, rows: Sequence[int]) -> dict[str, Any]:
+        columns = [[column[row] for row in rows] for column in self._samples.columns]
+        answer: dict[str, Any] = self._model.texts(columns)
+        return answer
+
+
+def _json(opened: Bundle, name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((opened.folder / name).read_bytes())
+    return document
+
+
+def _num_files(opened: Bundle) -> int:
+    return sum(path.is_file() for path in opened.folder.rglob("*"))
+
+
+def _text(label: bytes | str) -> str:
+    return label.decode() if isinstance(label, bytes) else label

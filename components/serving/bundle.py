@@ -1,0 +1,228 @@
+"""A bundle: the folder that a serving team gets. Its layout, and how it is checked when read.
+
+    HANDOFF.json          the marker, written last: what this is, and the digest of SHA256SUMS
+    SHA256SUMS            of every other file, as `sha256sum --check` reads it
+    <name>/<version>/     the model, as a model server loads it
+    ...                   see `components.handoff`
+
+Standard library only. Nothing that a bundle names is trusted: whatever it says of files is compared
+with the folder, and nothing outside the folder is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MARKER, SUMS = "HANDOFF.json", "SHA256SUMS"
+
+SAMPLES_FILE, SLO_FILE, VERSIONS_FILE = "samples.json", "slo.json", "versions.cdx.json"
+"""Requests with the answers expected; promises with what was measured; what made it (CycloneDX)."""
+
+EVALUATION_FILE, CARD_FILE = "evaluation.json", "MODEL_CARD.md"
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+BATCHING_FILE = "batching_params.pbtxt"
+"""In the folder of the model: where TF Serving looks for them."""
+
+FORMAT = 1
+MAX_MARKER_BYTES, MAX_SUMS_BYTES = 1 << 20, 1 << 24
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """What the marker of an undamaged bundle says."""
+
+    folder: Path
+    name: str  # that the model is served under
+    version: int
+    variant: str  # of the config's, `base` for the model as it was trained
+    format: str  # of `contracts.Format`
+    label_names: tuple[str, ...]
+    has_text_pair: bool
+    sequence_length: int
+    tolerance: float  # of a probability, between machines
+    fingerprint: str  # sha256 of the marker: told by whoever handed it over
+
+    @property
+    def model_dir(self) -> Path:
+        """What `answering.load` takes."""
+        return self.folder / self.name / str(self.version)
+
+
+class BundleError(ValueError):
+    """A bundle that must not be served; names the file."""
+
+
+def read(folder: str | Path, *, fingerprint: str | None = None) -> Bundle:
+    """The bundle in `folder`, every byte of it checked.
+
+    `fingerprint` is what the owner of the model told by another way: only that tells a bundle from
+    one that somebody forged as a whole.
+
+    Raises:
+        BundleError: there is none, it was edited, or it is another one.
+    """
+    folder = Path(folder)
+    marker = _small_file(folder / MARKER, MAX_MARKER_BYTES)
+    found = hashlib.sha256(marker).hexdigest()
+    if fingerprint is not None and fingerprint != found:
+        raise BundleError(
+            f"{folder / MARKER}: must have the fingerprint {fingerprint}; received {found}; this "
+            "is not the bundle that you were told of"
+        )
+    facts = _facts(folder / MARKER, marker)
+    sums = _small_file(folder / SUMS, MAX_SUMS_BYTES)
+    if hashlib.sha256(sums).hexdigest() != facts.get("sums_sha256"):
+        raise _edited(SUMS, "is not the one that the marker tells of")
+    _check_files(folder, _parsed(sums))
+    return _bundle(folder, facts, found)
+
+
+def is_bundle(folder: str | Path) -> bool:
+    """Whether it has a marker; says nothing of its worth."""
+    return os.path.lexists(Path(folder) / MARKER)
+
+
+def digests(folder: Path) -> str:
+    """The text of SHA256SUMS for all files of a folder but the two that come last."""
+    lines = [
+        f"{_sha256(folder / name)}  {name}\n"
+        for name in sorted(_names(folder))
+        if name not in (MARKER, SUMS)
+    ]
+    return "".join(lines)
+
+
+def _small_file(path: Path, max_bytes: int) -> bytes:
+    """A regular file, no link, of a size that can be meant."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+    except OSError as error:
+        raise BundleError(
+            f"{path}: must be there in a bundle that was handed over whole; received none "
+            f"({error.strerror}); copy the bundle again"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+            raise _edited(path.name, "is no plain file of a few bytes")
+        return file.read(max_bytes + 1)
+
+
+def _facts(path: Path, marker: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(marker)
+    except (ValueError, RecursionError) as error:
+        raise _edited(path.name, "is no JSON") from error
+    if not isinstance(facts, dict) or facts.get("format_version") != FORMAT:
+        raise BundleError(
+            f"{path}: must be of format version {FORMAT}; received "
+            f"{facts.get('format_version') if isinstance(facts, dict) else facts!r}; "
+            "use the tpuline that wrote it, its wheel is in the bundle"
+        )
+    if facts.get("blessed") is not True:
+        raise BundleError(
+            f"{path}: must be of a model that the gates let pass; received one that they refused; "
+            "nothing refused is served"
+        )
+    return facts
+
+
+def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
+    try:
+        bundle = Bundle(
+            folder=folder,
+            name=_of(str, facts["name"]),
+            version=_of(int, facts["version"]),
+            variant=_of(str, facts["variant"]),
+            format=_of(str, facts["format"]),
+            label_names=tuple(_of(str, label) for label in _of(list, facts["label_names"])),
+            has_text_pair=_of(bool, facts["has_text_pair"]),
+            sequence_length=_of(int, facts["sequence_length"]),
+            tolerance=_of(float, facts["tolerance"]),
+            fingerprint=fingerprint,
+        )
+    except (KeyError, TypeError) as error:
+        raise _edited(MARKER, f"lacks what it must say ({error})") from error
+    if not NAME.fullmatch(bundle.name) or bundle.version < 1:
+        raise _edited(MARKER, f"names no model: {bundle.name!r}, version {bundle.version}")
+    if not bundle.model_dir.is_dir():
+        raise _edited(f"{bundle.name}/{bundle.version}", "is no folder of a model")
+    return bundle
+
+
+def _of(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _parsed(sums: bytes) -> dict[str, str]:
+    """Path to digest."""
+    parsed: dict[str, str] = {}
+    try:
+        lines = sums.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise _edited(SUMS, "is no UTF-8") from error
+    for number, line in enumerate(lines, 1):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise _edited(SUMS, f"has something else than a digest on line {number}")
+        digest, name = found.groups()
+        if not _stays_inside(name) or name in parsed:
+            raise _edited(SUMS, f"names {name!r} on line {number}, which is no file of a bundle")
+        parsed[name] = digest
+    return parsed
+
+
+def _stays_inside(name: str) -> bool:
+    parts = name.split("/")
+    plain = not any(part in ("", ".", "..") for part in parts)
+    return plain and "\\" not in name and "\0" not in name and ":" not in parts[0]
+
+
+def _check_files(folder: Path, sums: dict[str, str]) -> None:
+    """The files of the folder are those of the sums, each with its bytes, and none is a link."""
+    there = set(_names(folder)) - {MARKER, SUMS}
+    for name in sorted(there - sums.keys()):
+        raise _edited(name, "is not in SHA256SUMS: it was not handed over")
+    for name, digest in sums.items():
+        if name not in there:
+            raise _edited(name, "is missing")
+        if _sha256(folder / name) != digest:
+            raise _edited(name, "has other bytes than were handed over")
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Every file below a folder, relative; raises for links, pipes and devices."""
+    stack = [folder]
+    while stack:
+        with os.scandir(stack.pop()) as entries:
+            for entry in entries:
+                name = Path(entry.path).relative_to(folder).as_posix()
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    yield name
+                else:
+                    raise _edited(name, "is a link, or no file at all")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _edited(name: str, what: str) -> BundleError:
+    return BundleError(f"{name}: {what}; the bundle was edited or not copied whole; refuse it")

@@ -1,0 +1,144 @@
+"""Requests with the answers expected of them, as JSON: what two ways to one model must agree on.
+
+    {"inputs": {"text": ["...", {"b64": "..."}]}, "labels": ["...", null],
+     "expected": {"label": [...], "score": [...], "probabilities": [[...]]}}
+
+`inputs` are what TF Serving's REST interface takes; bytes that are no UTF-8 go as base64. `labels`
+are true ones, null where there is none.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..example_spec import TEXT, TEXT_PAIR
+from .answering import LABEL, PROBABILITIES, SCORE
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Columns = Sequence[Sequence[bytes]]
+"""(texts,) or (texts, text pairs)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """N rows."""
+
+    columns: tuple[tuple[bytes, ...], ...]
+    labels: tuple[str | None, ...]
+    expected_labels: tuple[str, ...]
+    expected_scores: tuple[float, ...]
+    expected_probabilities: tuple[tuple[float, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """A row that was answered otherwise than expected."""
+
+    row: int
+    expected: str
+    received: str
+    difference: float  # the largest of a probability
+
+
+def dumps(samples: Samples) -> str:
+    """As JSON; the same samples give the same text."""
+    names = (TEXT, TEXT_PAIR)[: len(samples.columns)]
+    document = {
+        "signature_name": "serving_default",
+        "inputs": {
+            name: [encoded(text) for text in column]
+            for name, column in zip(names, samples.columns, strict=True)
+        },
+        "labels": samples.labels,
+        "expected": {
+            LABEL: samples.expected_labels,
+            SCORE: samples.expected_scores,
+            PROBABILITIES: samples.expected_probabilities,
+        },
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def loads(text: str | bytes) -> Samples:
+    """Raises `ValueError` for what `dumps` did not write."""
+    try:
+        document = json.loads(text)
+        expected = document["expected"]
+        samples = Samples(
+            columns=tuple(
+                tuple(_decoded(value) for value in column) for column in document["inputs"].values()
+            ),
+            labels=tuple(document["labels"]),
+            expected_labels=tuple(str(label) for label in expected[LABEL]),
+            expected_scores=tuple(float(score) for score in expected[SCORE]),
+            expected_probabilities=tuple(
+                tuple(float(p) for p in row) for row in expected[PROBABILITIES]
+            ),
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"samples: must be as they were written; received others ({error!r})"
+        ) from error
+    sizes = {len(column) for column in (*samples.columns, *_answers(samples))}
+    if sizes != {len(samples)}:
+        raise ValueError(f"samples: every column must have one value a row; received {sizes}")
+    return samples
+
+
+def encoded(text: bytes) -> str | dict[str, str]:
+    """A string value for TF Serving's REST interface."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(text).decode()}
+
+
+def disagreements(
+    samples: Samples, probabilities_NC: np.ndarray, labels_N: Sequence[str], *, tolerance: float
+) -> list[Disagreement]:
+    """Rows whose probabilities stray by more than `tolerance`, or whose label is another although
+    the two likeliest are further apart than twice that."""
+    import numpy as np
+
+    expected_NC = np.array(samples.expected_probabilities)
+    if probabilities_NC.shape != expected_NC.shape:
+        raise ValueError(
+            f"probabilities: must be of shape {expected_NC.shape}; received "
+            f"{probabilities_NC.shape}; this is another model"
+        )
+    differences_N = np.abs(probabilities_NC - expected_NC).max(axis=1)
+    top_N2 = np.sort(expected_NC, axis=1)[:, -2:]
+    sure_N = (top_N2[:, -1] - top_N2[:, 0]) > 2 * tolerance
+    return [
+        Disagreement(row=row, expected=expected, received=received, difference=float(difference))
+        for row, (expected, received, difference, sure) in enumerate(
+            zip(samples.expected_labels, labels_N, differences_N, sure_N, strict=True)
+        )
+        # not <=: a NaN must not pass
+        if not difference <= tolerance or (sure and received != expected)
+    ]
+
+
+def accuracy(samples: Samples, labels_N: Sequence[str]) -> float | None:
+    """Of the rows with a true label; None where none has one."""
+    pairs = [(t, p) for t, p in zip(samples.labels, labels_N, strict=True) if t is not None]
+    return sum(t == p for t, p in pairs) / len(pairs) if pairs else None
+
+
+def _decoded(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    return base64.b64decode(value["b64"], validate=True)
+
+
+def _answers(samples: Samples) -> tuple[Sequence[Any], ...]:
+    return samples.expected_labels, samples.expected_scores, samples.expected_probabilities

@@ -1,0 +1,239 @@
+"""The handoff stage: from a real exported model to a bundle that is accepted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.components.export import toy
+from tests.pipeline.run_facts import finished
+from tpuline.components.contracts import (
+    EvalReport,
+    Format,
+    Handoff,
+    Servable,
+    ShardSet,
+    TrainedModel,
+    Verdict,
+)
+from tpuline.components.export import stage as export
+from tpuline.components.handoff import stage
+from tpuline.components.handoff.config import Card, Config, Slo
+from tpuline.components.modeling import BagSpec
+from tpuline.components.serving import acceptance, answering, bundle, samples, warmup
+from tpuline.components.serving.shapes import shapes
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that was exported, and what a run would know of it."""
+
+    shards: ShardSet
+    model: TrainedModel
+    servable: Servable
+    report: EvalReport
+
+    def hand_over(self, workdir: Path, config: Config, *, chosen: str | None = "base") -> Handoff:
+        choice = finished().choice
+        assert choice
+        inputs = stage.Inputs(
+            choice=replace(choice, chosen=chosen, reason="the only one"),
+            shards=self.shards,
+            models={"base": self.model},
+            servables={"base": self.servable},
+            reports={"base": self.report},
+        )
+        return stage.run(config, inputs, toy.context(workdir))
+
+
+def make(folder: Path, *, format: Format = "saved_model", pair: bool = False) -> Made:
+    shards = toy.write_shards(folder / "preprocess" / "a1", has_text_pair=pair)
+    model = toy.write_model(folder / "train" / "b2", shards, BagSpec(embedding_dim=8, hidden_dim=8))
+    model = replace(model, serve_as=format)
+    servable = export.run(
+        export.Config(version=4),
+        export.Inputs(shards=shards, model=model),
+        toy.context(folder / "export" / "c3"),
+    )
+    report = finished().evaluation
+    assert report
+    report = replace(
+        report, uri=str(folder / "evaluate" / "d4"), verdict=Verdict(blessed=True, reasons=())
+    )
+    return Made(shards, model, servable, report)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def handed_over(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Handoff:
+    config = Config(
+        samples=20,
+        max_batch_size=4,
+        slo=Slo(max_p99_ms=10_000.0),
+        card=Card(intended_use="Sorting <b>films</b>."),
+    )
+    return made.hand_over(tmp_path_factory.mktemp("work") / "handoff", config)
+
+
+def folder_of(handoff: Handoff) -> Path:
+    assert handoff.bundle_dir
+    return Path(handoff.uri) / handoff.bundle_dir
+
+
+def test_bundle_is_read_as_it_was_written(made: Made, handed_over: Handoff) -> None:
+    opened = bundle.read(folder_of(handed_over), fingerprint=handed_over.fingerprint)
+    assert (opened.name, opened.version, opened.variant) == ("classifier", 4, "base")
+    assert opened.label_names == made.shards.label_names
+    marker = json.loads((folder_of(handed_over) / bundle.MARKER).read_text())
+    assert marker["provenance"] == {
+        "preprocess": "a1", "train": "b2", "export": "c3", "evaluate": "d4",
+    }  # fmt: skip
+
+
+def test_bundle_is_accepted_and_says_why(handed_over: Handoff) -> None:
+    found = acceptance.accept(folder_of(handed_over), fingerprint=handed_over.fingerprint)
+    assert found.accepted, list(found.lines())
+    assert [check.name for check in found.checks] == [
+        "files", "evaluation", "versions", "load", "samples", "accuracy", "warm-up", "latency",
+        "memory",
+    ]  # fmt: skip
+    assert any("max_p99_ms 10000 ms" in check.message for check in found.checks)
+
+
+def test_samples_are_rows_of_the_split_and_hostile_strings(
+    made: Made, handed_over: Handoff
+) -> None:
+    stored = samples.loads((folder_of(handed_over) / bundle.SAMPLES_FILE).read_bytes())
+    assert len(stored) == 20 + len(stage.MADE_UP)
+    assert stored.labels[:20] == ("bad",) * 20 and set(stored.labels[20:]) == {None}
+    assert stored.columns[0][20:] == stage.MADE_UP
+    model = answering.load(bundle.read(folder_of(handed_over)).model_dir)
+    answers = model.texts([list(stored.columns[0])])
+    assert np.allclose(answers["probabilities"], stored.expected_probabilities, atol=1e-5)
+
+
+def test_warm_up_covers_signatures_widths_and_batch_sizes(handed_over: Handoff) -> None:
+    model_dir = bundle.read(folder_of(handed_over)).model_dir
+    asked: Counter[tuple[str, int]] = Counter()
+    widths: dict[str, set[int]] = {}
+    model = answering.SavedModel(model_dir)
+    for record in warmup.read(model_dir / bundle.WARMUP_FILE):
+        request = record.predict_log.request
+        assert request.model_spec.name == "classifier"
+        signature = request.model_spec.signature_name
+        values = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        (size, *_) = next(iter(values.values())).shape
+        asked[signature, size] += 1
+        if signature == "serving_default":
+            widths.setdefault(signature, set()).add(model.token_ids([values["text"]]).shape[1])
+        elif signature == "tokens":
+            widths.setdefault(signature, set()).add(values["token_ids"].shape[1])
+    sizes = [2**n for n in range(handed_over.max_batch_size.bit_length())]
+    assert {size for _, size in asked} == set(sizes)
+    assert {name for name, _ in asked} == {"serving_default", "tokens", "examples"}
+    wanted = shapes(toy.SEQUENCE_LENGTH).widths
+    assert widths["serving_default"] == widths["tokens"]
+    assert [min(w for w in wanted if w >= width) for width in sorted(widths["tokens"])] == [*wanted]
+    assert sum(asked.values()) == handed_over.num_warmup_requests
+
+
+def test_card_says_what_people_said_and_what_was_measured(handed_over: Handoff) -> None:
+    text = (folder_of(handed_over) / bundle.CARD_FILE).read_text()
+    assert "Sorting <b>films</b>." in text
+    assert "Nobody wrote anything here" in text  # of the limits
+    assert "| accuracy | 0." in text and "95 % intervals" in text
+    assert "| export | c3 |" in text
+
+
+def test_same_inputs_give_the_same_bundle(made: Made, tmp_path: Path) -> None:
+    config = Config(samples=3, max_batch_size=1, max_wait_ms=0.001)
+    one, two = (made.hand_over(tmp_path / name, config) for name in ("one", "two"))
+    names = {p.relative_to(folder_of(one)) for p in folder_of(one).rglob("*") if p.is_file()}
+    differing = {
+        str(name)
+        for name in names
+        if (folder_of(one) / name).read_bytes() != (folder_of(two) / name).read_bytes()
+    }
+    # How long the server waits for a batch is measured.
+    measured = {"classifier/4/batching_params.pbtxt", bundle.SUMS, bundle.MARKER}
+    assert differing <= measured
+
+
+def test_nothing_refused_is_handed_over(made: Made, tmp_path: Path) -> None:
+    none = made.hand_over(tmp_path / "none", Config(), chosen=None)
+    assert none.bundle_dir is None and none.reason == "the only one"
+    refused = replace(made, report=replace(made.report, verdict=Verdict(blessed=False, reasons=())))
+    assert refused.hand_over(tmp_path / "refused", Config()).bundle_dir is None
+    assert not list(tmp_path.rglob(bundle.MARKER))
+
+
+def test_bundle_without_samples_holds_no_text_of_the_data(made: Made, tmp_path: Path) -> None:
+    handoff = made.hand_over(tmp_path / "work", Config(samples=0, max_batch_size=1))
+    stored = samples.loads((folder_of(handoff) / bundle.SAMPLES_FILE).read_bytes())
+    assert stored.columns[0] == stage.MADE_UP
+    assert "accuracy" not in [c.name for c in acceptance.accept(folder_of(handoff)).checks]
+
+
+@pytest.mark.parametrize("format", ["xla", "onnx"])
+def test_other_formats_and_pairs_of_texts_are_handed_over(tmp_path: Path, format: Format) -> None:
+    made = make(tmp_path, format=format, pair=True)
+    handoff = made.hand_over(tmp_path / "work", Config(samples=3, max_batch_size=2))
+    found = acceptance.accept(folder_of(handoff))
+    assert found.accepted, list(found.lines())
+    files = {path.name for path in folder_of(handoff).iterdir()}
+    assert ("models.config" in files) is (format == "xla")
+    assert (handoff.num_warmup_requests > 0) is (format == "xla")
+
+
+def test_another_model_behind_the_bundle_is_rejected(handed_over: Handoff, tmp_path: Path) -> None:
+    """As from a server that has loaded something else under the name."""
+    found = acceptance._Examination(bundle.read(folder_of(handed_over)), None)
+
+    class Other:
+        def texts(self, columns: list[list[bytes]]) -> dict[str, np.ndarray]:
+            rows = len(columns[0])
+            return {
+                "label": np.array([b"good"] * rows, object),
+                "score": np.ones(rows, np.float32),
+                "probabilities": np.array([[0.0, 1.0, 0.0]] * rows, np.float32),
+            }
+
+    found._model = Other()
+    replayed = next(found._replay())
+    assert not replayed.passed
+    assert "are answered otherwise; the first is row 0: expected" in replayed.message
+
+
+def test_broken_promise_is_rejected(made: Made, tmp_path: Path) -> None:
+    config = Config(
+        samples=3, max_batch_size=1, slo=Slo(max_p99_ms=1e-6, min_accuracy=1.1, max_memory_mb=1.0)
+    )
+    handoff = made.hand_over(tmp_path / "work", config)
+    found = acceptance.accept(folder_of(handoff))
+    assert not found.accepted
+    failed = {check.name for check in found.checks if not check.passed}
+    assert failed == {"latency", "accuracy", "memory"}
+
+
+def test_bundle_that_is_not_whole_is_rejected_and_never_loaded(
+    handed_over: Handoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder_of(handed_over), copy)
+    index = copy / "classifier/4/variables/variables.index"
+    index.write_bytes(index.read_bytes()[:-1] + b"\x00")
+    monkeypatch.setattr(answering, "load", lambda _: pytest.fail("it was loaded"))
+    found = acceptance.accept(copy)
+    assert not found.accepted and len(found.checks) == 1
+    assert "classifier/4/variables/variables.index" in found.checks[0].message

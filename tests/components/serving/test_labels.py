@@ -1,0 +1,133 @@
+"""Labels of versions: switched in one step, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from tpuline.components.serving import bundle, labels
+from tpuline.components.serving.bundle import Bundle
+
+from .made_bundle import write
+
+
+def made(folder: Path, version: int, content: bytes = b"") -> Bundle:
+    """A bundle of one version."""
+    content = content or b"model %d" % version
+    place = folder / f"bundle-{version}-{content.hex()[:8]}"
+    return bundle.read(write(place, version=version, content=content))
+
+
+def config(served: Path) -> ModelServerConfig:
+    """As a model server reads it."""
+    text = (served / "models.config").read_text()
+    return text_format.Parse(text, ModelServerConfig())
+
+
+def test_promoted_version_is_there_and_stable(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    switch = labels.promote(made(tmp_path, 1), served, label="stable")
+    assert switch.after == {"stable": 1}
+    assert (served / "toy" / "1" / "saved_model.pb").read_bytes() == b"model 1"
+    (model,) = config(served).model_config_list.config
+    assert (model.name, model.base_path) == ("toy", str(served / "toy"))
+    assert model.model_platform == "tensorflow"
+    assert list(model.model_version_policy.specific.versions) == [1]
+    assert dict(model.version_labels) == {"stable": 1}
+
+
+def test_canary_leaves_stable_alone(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    labels.promote(made(tmp_path, 1), served, label="stable")
+    switch = labels.promote(made(tmp_path, 2), served, label="canary")
+    assert switch.after == {"stable": 1, "canary": 2}
+    (model,) = config(served).model_config_list.config
+    assert list(model.model_version_policy.specific.versions) == [1, 2]
+
+
+def test_rollback_makes_stable_what_it_was_and_twice_is_nothing(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    for version in (1, 2, 3):
+        labels.promote(made(tmp_path, version), served, label="stable")
+    assert labels.read(served) == {"toy": {"stable": 3, "previous": 2}}
+    switch = labels.rollback(served)
+    assert switch.after == {"stable": 2, "previous": 3}
+    assert switch.line() == "toy: stable 2 (was 3), previous 3 (was 2)"
+    assert labels.rollback(served, name="toy").after == {"stable": 3, "previous": 2}
+
+
+def test_same_version_again_changes_nothing(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    first = made(tmp_path, 1)
+    labels.promote(first, served, label="stable")
+    before = (served / "models.config").read_bytes()
+    assert labels.promote(first, served, label="stable").after == {"stable": 1}
+    assert (served / "models.config").read_bytes() == before
+
+
+def test_version_never_changes(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    labels.promote(made(tmp_path, 1), served, label="stable")
+    with pytest.raises(ValueError, match="a version never changes"):
+        labels.promote(made(tmp_path, 1, b"another"), served, label="canary")
+    assert (served / "toy" / "1" / "saved_model.pb").read_bytes() == b"model 1"
+    assert labels.read(served) == {"toy": {"stable": 1}}
+
+
+def test_other_models_and_settings_of_the_file_stay(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "models.config").write_text(
+        'model_config_list { config { name: "other" base_path: "/models/other" } '
+        'config { name: "toy" base_path: "/models/toy" '
+        "logging_config { sampling_config { sampling_rate: 0.5 } } } }"
+    )
+    labels.promote(made(tmp_path, 1), served, label="stable")
+    other, toy = config(served).model_config_list.config
+    assert other.base_path == "/models/other"
+    assert toy.base_path == "/models/toy"  # as the server's container sees it
+    assert toy.logging_config.sampling_config.sampling_rate == 0.5
+    assert dict(toy.version_labels) == {"stable": 1}
+
+
+def test_copy_that_fails_leaves_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(labels.shutil, "copytree", full)
+    served = tmp_path / "served"
+    with pytest.raises(OSError, match="No space left"):
+        labels.promote(made(tmp_path, 1), served, label="stable")
+    assert not (served / "models.config").exists()
+    assert not list(served.rglob("saved_model.pb"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("model_config_list {", "mend it"), ("hello: 1", "mend it")]
+)
+def test_file_that_is_no_config_is_left_alone(tmp_path: Path, text: str, told: str) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "models.config").write_text(text)
+    with pytest.raises(ValueError, match=told):
+        labels.promote(made(tmp_path, 1), served, label="stable")
+    assert (served / "models.config").read_text() == text
+
+
+def test_what_cannot_be_rolled_back_says_what_to_do(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    with pytest.raises(ValueError, match="nothing is served"):
+        labels.rollback(served)
+    labels.promote(made(tmp_path, 1), served, label="stable")
+    with pytest.raises(ValueError, match="promote a bundle instead"):
+        labels.rollback(served)
+    with pytest.raises(ValueError, match="--model: must be one of toy"):
+        labels.rollback(served, name="other")
+
+
+def test_unknown_label_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--label: must be one of stable, canary"):
+        labels.promote(made(tmp_path, 1), tmp_path / "served", label="previous")
