@@ -88,6 +88,25 @@ def test_tpu_quickstart_trains_on_the_cpu_where_there_is_no_tpu(
     assert "pip install" not in text  # nothing was missing, so nothing was installed
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the kernel's own process
+def test_handoff_accepts_the_bundle_and_refuses_a_forged_one(
+    finished: Shrunk, checkout: Path, tmp_path: Path
+) -> None:
+    text = run(
+        read(checkout, "02_handoff"),
+        checkout / "notebooks",
+        ROOT=str(finished.root),
+        SERVED=str(tmp_path / "served"),
+        OVERRIDES=[*SHRUNK, "name=notebook"],
+    )
+    assert "chosen: base" in text
+    assert "classifier 1: accept" in text
+    assert "variables.data-00000-of-00001: has other bytes" in text and "reject" in text
+    assert "classifier: stable 1" in text
+    assert "promote a bundle instead" in text
+    assert (tmp_path / "served" / "models.config").is_file()
+
+
 def test_tpu_quickstart_on_its_own_says_what_to_do(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
