@@ -1,0 +1,144 @@
+"""A version is switched under load: no request fails, none gets half of each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from tpuline.components.serving import bundle, labels
+from tpuline.components.serving.following import Followed
+
+from .made_bundle import seal
+
+NUM_LABELS = 3
+
+
+class Constant(tf.Module):
+    """A model whose every answer, label and probabilities, tells its version."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__()
+        self._version = version
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def serve(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tf.shape(text)[0]
+        return {
+            "label": tf.fill([rows], f"version {self._version}"),
+            "score": tf.fill([rows], float(self._version)),
+            "probabilities": tf.fill([rows, NUM_LABELS], float(self._version)),
+        }
+
+
+def handed_over(folder: Path, version: int) -> bundle.Bundle:
+    model = Constant(version)
+    target = folder / f"bundle-{version}"
+    place = str(target / "toy" / str(version))
+    tf.saved_model.save(model, place, signatures={"serving_default": model.serve})
+    return bundle.read(seal(target, {"version": version}))
+
+
+@dataclass
+class Served:
+    folder: Path
+    bundles: dict[int, bundle.Bundle]
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bundle.Bundle]:
+    folder = tmp_path_factory.mktemp("bundles")
+    return {version: handed_over(folder, version) for version in (1, 2)}
+
+
+@pytest.fixture
+def served(tmp_path: Path, bundles: dict[int, bundle.Bundle]) -> Served:
+    made = Served(tmp_path / "served", bundles)
+    labels.promote(bundles[1], made.folder, label="stable")
+    return made
+
+
+@pytest.fixture
+def followed(served: Served) -> Iterator[Followed]:
+    model = Followed(served.folder, "toy", poll_s=0.05)
+    yield model
+    model.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_switch_and_rollback_under_load_fail_no_request(served: Served, followed: Followed) -> None:
+    answers: list[tuple[bytes, float, set[float]]] = []
+    errors: list[Exception] = []
+    stop = threading.Event()
+
+    def client() -> None:
+        while not stop.is_set():
+            try:
+                answer = followed.texts([["a text", "another"]])
+                for row in range(2):
+                    told = answer["probabilities"][row].tolist()
+                    answers.append((answer["label"][row], float(answer["score"][row]), set(told)))
+            except Exception as error:
+                errors.append(error)
+
+    clients = [threading.Thread(target=client) for _ in range(3)]
+    for thread in clients:
+        thread.start()
+    until(lambda: len(answers) > 50)
+    labels.promote(served.bundles[2], served.folder, label="stable")
+    until(lambda: followed.version == 2)
+    until(lambda: answers[-1][0] == b"version 2")
+    labels.rollback(served.folder)
+    until(lambda: answers[-1][0] == b"version 1")
+    stop.set()
+    for thread in clients:
+        thread.join()
+    assert not errors
+    whole = {(b"version %d" % v, float(v), frozenset([float(v)])) for v in (1, 2)}
+    assert {(label, score, frozenset(told)) for label, score, told in answers} == whole
+
+
+def test_canary_is_another_label(served: Served) -> None:
+    labels.promote(served.bundles[2], served.folder, label="canary")
+    canary = Followed(served.folder, "toy", label="canary")
+    assert canary.version == 2
+    canary.close()
+
+
+def test_version_that_cannot_be_loaded_changes_nothing_and_is_told_once(
+    served: Served, followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels.promote(served.bundles[2], served.folder, label="canary")
+    broken = served.folder / "toy" / "2" / "saved_model.pb"
+    broken.write_bytes(b"no model")
+    with caplog.at_level(logging.ERROR):
+        text = (served.folder / "models.config").read_text()
+        (served.folder / "models.config").write_text(text.replace("value: 1", "value: 2"))
+        until(lambda: bool(caplog.records))
+        time.sleep(0.3)
+    assert len(caplog.records) == 1
+    assert followed.version == 1
+    assert followed.texts([["still here"]])["label"][0] == b"version 1"
+
+
+def test_torn_config_changes_nothing(served: Served, followed: Followed) -> None:
+    (served.folder / "models.config").write_text("model_config_list {")
+    time.sleep(0.2)
+    assert followed.version == 1
+
+
+def test_label_that_nothing_has_is_refused(served: Served) -> None:
+    with pytest.raises(ValueError, match="must serve toy as canary"):
+        Followed(served.folder, "toy", label="canary")
