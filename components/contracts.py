@@ -257,6 +257,7 @@ class LatencyProfile:
 
     batch_size: int
     num_requests: int
+    num_warmed: int = 0  # different requests, each made before it was timed
     p50_ms: float
     p90_ms: float
     p99_ms: float

@@ -24,7 +24,7 @@ from .gates import Gates, Measured, judge, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
 
-VERSION = 2
+VERSION = 3
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
@@ -192,6 +192,13 @@ def _measure_costs(config: Config, inputs: Inputs, ctx: Context) -> ServingCosts
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
     )
+    for profile in costs.profiles:
+        if profile.num_warmed < config.latency.num_requests:
+            ctx.log.warning(
+                f"latency, batches of {profile.batch_size}: told of {profile.num_warmed} different "
+                f"requests instead of {config.latency.num_requests}, as many as were warmed up in "
+                "evaluate.latency.max_seconds"
+            )
     return costs
 
 
