@@ -161,6 +161,18 @@ class Parity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """From which probability on one of two labels is answered, and what that gave on validation."""
+
+    label: str  # the other one is answered below
+    probability: float
+    precision: float  # of `label`, as are recall and F1
+    recall: float
+    f1: float
+    num_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Servable:
     """A SavedModel that takes raw strings, tokens, or serialised tf.Examples."""
 
@@ -174,6 +186,8 @@ class Servable:
     sequence_length: int
     tokenizer_fingerprint: str
     parity: Parity
+    temperature: float = 1.0  # that logits are divided by before softmax, fitted on validation
+    threshold: Threshold | None = None  # None: the label of the largest probability is answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +266,20 @@ class Robustness:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Incumbent:
+    """A model that serves already, asked for the same rows."""
+
+    digest: str  # sha256 over its files
+    accuracy: Interval
+    macro_f1: Interval
+    gained: int  # rows that the new model alone has right
+    lost: int  # rows that the incumbent alone has right
+    difference: Interval  # of the accuracies, new minus incumbent, paired by row
+    p_value: float  # McNemar's, exact
+    unknown_labels: tuple[str, ...]  # of the data, which it never answers
+
+
+@dataclass(frozen=True, kw_only=True)
 class LatencyProfile:
     """Serving latency of raw-string requests of one batch size, after warm-up."""
 
@@ -292,6 +320,7 @@ class EvalReport:
     accuracy: Interval
     macro_f1: Interval
     expected_calibration_error: float
+    uncalibrated_error: float | None = None  # the same with temperature 1; None: that is its own
     per_class: tuple[ClassMetrics, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]  # [true][predicted]
     majority_accuracy: float
@@ -304,6 +333,7 @@ class EvalReport:
     verdict: Verdict
     slices: tuple[Slice, ...] = ()
     robustness: tuple[Robustness, ...] = ()
+    incumbent: Incumbent | None = None
     predictions_file: str  # .npz: labels int64 (N,), predicted int64 (N,), probabilities (N, C)
 
 

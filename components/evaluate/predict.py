@@ -60,11 +60,15 @@ def load(servable: Servable) -> Answer:
     """The model as a function of raw texts. Imports TensorFlow."""
     model = answering.load(served_dir(servable))
     ids = {name.encode(): label_id for label_id, name in enumerate(servable.label_names)}
+    rule = None
+    if servable.threshold is not None:
+        label_id = servable.label_names.index(servable.threshold.label)
+        rule = label_id, servable.threshold.probability
 
     def answer(inputs: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
         outputs = model.texts(list(inputs.values()))
         labels_B, probabilities_BC = outputs["label"], outputs["probabilities"]
-        return _checked(labels_B, probabilities_BC, ids), probabilities_BC
+        return _checked(labels_B, probabilities_BC, ids, rule), probabilities_BC
 
     return answer
 
@@ -93,9 +97,9 @@ def predict(
     for window in rows:
         labels_N[window.start : window.start + len(window)] = window.labels
         lengths_N[window.start : window.start + len(window)] = _lengths(window)
-        for chosen in _by_length(window, batch_size):
+        for chosen in by_length(window, batch_size):
             places = window.start + chosen
-            predicted_N[places], probabilities_NC[places] = answer(_inputs(window, chosen))
+            predicted_N[places], probabilities_NC[places] = answer(inputs_of(window, chosen))
         wrong = _mistakes(window, predicted_N, probabilities_NC, label_names)
         mistakes = sorted([*mistakes, *wrong], key=lambda entry: entry[:2])[:num_mistakes]
         progress(window.start + len(window))
@@ -121,8 +125,8 @@ def robustness(
 
     def predicted(rows: Window) -> np.ndarray:
         found = np.empty(len(rows), np.int64)
-        for chosen in _by_length(rows, ROBUSTNESS_BATCH):
-            found[chosen] = answer(_inputs(rows, chosen))[0]
+        for chosen in by_length(rows, ROBUSTNESS_BATCH):
+            found[chosen] = answer(inputs_of(rows, chosen))[0]
         return found
 
     before = predicted(window)
@@ -150,7 +154,7 @@ def robustness(
     return tuple(made)
 
 
-def _by_length(window: Window, batch_size: int) -> Iterator[np.ndarray]:
+def by_length(window: Window, batch_size: int) -> Iterator[np.ndarray]:
     """Row numbers within the window, alike lengths together: a batch pads to its longest row."""
     import numpy as np
 
@@ -169,7 +173,8 @@ def _lengths(window: Window) -> np.ndarray:
     return lengths
 
 
-def _inputs(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:
+def inputs_of(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:
+    """The texts of the rows `chosen`, by input."""
     inputs = {TEXT: [window.texts[row] for row in chosen]}
     if window.text_pairs is not None:
         inputs[TEXT_PAIR] = [window.text_pairs[row] for row in chosen]
@@ -177,7 +182,10 @@ def _inputs(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:
 
 
 def _checked(
-    labels_B: np.ndarray, probabilities_BC: np.ndarray, ids: dict[bytes, int]
+    labels_B: np.ndarray,
+    probabilities_BC: np.ndarray,
+    ids: dict[bytes, int],
+    rule: tuple[int, float] | None,
 ) -> np.ndarray:
     """Label ids of a batch of answers; `ValueError` when the outputs contradict each other."""
     import numpy as np
@@ -191,13 +199,13 @@ def _checked(
         problem = f"the unknown label {sorted(unknown)[0]!r}"
     else:
         predicted_B = np.array([ids[label] for label in labels_B.tolist()])
-        scores_B = probabilities_BC[np.arange(len(labels_B)), predicted_B]
-        if (scores_B == probabilities_BC.max(axis=1)).all():
+        if (predicted_B == answering.label_ids(probabilities_BC, rule)).all():
             return predicted_B
-        problem = "a label whose probability is not the largest"
+        problem = "a label that the probabilities do not call for"
+    expected = "the label of the largest one" if rule is None else "the label of its threshold"
     raise ValueError(
         "servable.serving_default: must answer with finite probabilities of its label_names and "
-        f"the label of the largest one; received {problem}; export again"
+        f"{expected}; received {problem}; export again"
     )
 
 

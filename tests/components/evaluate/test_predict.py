@@ -79,7 +79,7 @@ def test_both_texts_of_a_pair_are_asked(export_word_model: Callable[..., Servabl
     ("broken", "problem"),
     [
         ("nan", "not finite"),
-        ("label", "a label whose probability is not the largest"),
+        ("label", "a label that the probabilities do not call for"),
         ("names", "the unknown label b'bad"),
     ],
 )
