@@ -17,7 +17,7 @@ class Shard:
     """One TFRecord file and the raw texts of the same rows in the same order."""
 
     records_file: str
-    texts_file: str  # Parquet: id, text, text_pair (when the data has pairs), label
+    texts_file: str  # Parquet: id, text, text_pair (when the data has pairs), label, kept
     num_examples: int
     size_bytes: int
     sha256: str  # of records_file
@@ -70,6 +70,7 @@ class ShardSet:
     redacted: tuple[ReasonCount, ...] = ()  # by kind
     statistics_file: str = ""  # JSON: what the splits hold, and what was found wrong with them
     schema_file: str = ""  # YAML: what later data must look like
+    kept_columns: tuple[str, ...] = ()  # of the source, in the texts files as `example_spec` says
 
     def split(self, name: str) -> Split:
         """The split called `name`; `KeyError` names the known ones."""
@@ -248,7 +249,7 @@ class Mistake:
 class Slice:
     """Accuracy on a part of the rows."""
 
-    column: str  # what the rows are parted by: characters, label
+    column: str  # what the rows are parted by: characters, label, a kept column, language
     value: str
     num_rows: int
     accuracy: Interval

@@ -17,9 +17,10 @@ class Gates:
     min_macro_f1: float | None = None
     min_gain_over_majority: float | None = None  # in accuracy; may be negative
     min_gain_over_linear: float | None = None  # in accuracy; may be negative
-    min_worst_slice_accuracy: float | None = None  # of the parts by length and by label
+    min_worst_slice_accuracy: float | None = None  # of all slices
     max_robustness_drop: float | None = None  # in accuracy, by the worst kind of perturbation
     max_expected_calibration_error: float | None = None
+    max_drop_from_incumbent: float | None = None  # in accuracy; upper bound of the 95 % interval
     max_p99_ms_batch_1: float | None = None
     max_p99_ms_batch_32: float | None = None
     max_cold_start_s: float | None = None
@@ -48,6 +49,7 @@ class Measured:
     worst_slice_accuracy: float | None  # None: no part is large enough
     robustness_drop: float | None
     expected_calibration_error: float
+    drop_from_incumbent: float | None  # None: there is none
     p99_ms_batch_1: float | None  # None: not measured, and then no gate may ask for it
     p99_ms_batch_32: float | None
     cold_start_s: float
@@ -134,6 +136,7 @@ def _range(name: str) -> tuple[float, float]:
     if name.startswith("min_") or name in (
         "max_expected_calibration_error",
         "max_robustness_drop",
+        "max_drop_from_incumbent",
     ):
         return 0.0, 1.0
     return 0.0, float("inf")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import answering
 from ..texts import Window
 from .perturbations import PERTURBATIONS, perturbed
+from .slices import LANGUAGE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +34,7 @@ class Predictions:
     probabilities_NC: np.ndarray  # float32
     lengths_N: np.ndarray  # int64, characters
     mistakes: tuple[Mistake, ...]  # the most confident first
+    values: Mapping[str, Sequence[str]]  # of each row, by kept column or `slices.LANGUAGE`
 
     def save(self, path: Path) -> None:
         """The arrays, for comparing models row by row; no texts."""
@@ -82,10 +85,10 @@ def predict(
     batch_size: int,
     num_mistakes: int,
     progress: Callable[[int], None],
+    guess_language: bool = False,
 ) -> Predictions:
-    """Asks for every row. Keeps arrays and `num_mistakes` texts, never the texts of the split.
-
-    `progress` is told how many rows are done.
+    """Asks for every row. Keeps arrays, short cells and `num_mistakes` texts, never the texts of
+    the split. `progress` is told how many rows are done.
     """
     import numpy as np
 
@@ -94,6 +97,7 @@ def predict(
     probabilities_NC = np.empty((num_examples, len(label_names)), np.float32)
     lengths_N = np.empty(num_examples, np.int64)
     mistakes: list[tuple[float, int, Mistake]] = []
+    values: dict[str, list[str]] = {}
     for window in rows:
         labels_N[window.start : window.start + len(window)] = window.labels
         lengths_N[window.start : window.start + len(window)] = _lengths(window)
@@ -102,6 +106,8 @@ def predict(
             predicted_N[places], probabilities_NC[places] = answer(inputs_of(window, chosen))
         wrong = _mistakes(window, predicted_N, probabilities_NC, label_names)
         mistakes = sorted([*mistakes, *wrong], key=lambda entry: entry[:2])[:num_mistakes]
+        for column, cells in _values(window, guess_language):
+            values.setdefault(column, []).extend(map(sys.intern, cells))  # few differ
         progress(window.start + len(window))
     return Predictions(
         labels_N=labels_N,
@@ -109,7 +115,16 @@ def predict(
         probabilities_NC=probabilities_NC,
         lengths_N=lengths_N,
         mistakes=tuple(mistake for _, _, mistake in mistakes),
+        values=values,
     )
+
+
+def _values(window: Window, guess_language: bool) -> Iterator[tuple[str, list[str]]]:
+    yield from window.kept.items()
+    if guess_language:
+        from ..languages import language
+
+        yield LANGUAGE, [language(text) for text in window.texts]
 
 
 def robustness(

@@ -6,23 +6,27 @@ Nothing but the SavedModel answers: what is measured here is what will be served
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from .. import texts
 from ..contracts import (
     EvalReport,
+    Incumbent,
     Interval,
     LatencyProfile,
     References,
     Robustness,
     Servable,
     ShardSet,
+    Slice,
 )
 from ..stage import Context, Log
-from . import metrics, predict, slices
+from . import incumbent, metrics, predict, slices
 from .gates import Gates, Measured, judge, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
+from .slices import Slices
 
 VERSION = 3
 USES = frozenset({"seed", "machine"})
@@ -45,6 +49,8 @@ class Config:
     bootstrap_samples: int = 1000
     num_mistakes: int = 20  # most confident wrong answers that the report shows
     robustness_rows: int = 500  # that are asked again with typos, in capitals, ...; 0: none are
+    incumbent: str | None = None  # folder of the model that serves now; it answers the same rows
+    slices: Slices = field(default_factory=Slices)
     latency: Latency = field(default_factory=Latency)
     gates: Gates = field(default_factory=Gates)
 
@@ -59,6 +65,11 @@ class Config:
         if self.gates.max_robustness_drop is not None and not self.robustness_rows:
             raise ValueError(
                 "gates.max_robustness_drop: needs robustness_rows above 0; received 0; e.g. 500"
+            )
+        if self.gates.max_drop_from_incumbent is not None and self.incumbent is None:
+            raise ValueError(
+                "gates.max_drop_from_incumbent: needs an incumbent; received null; set "
+                "evaluate.incumbent to the folder of the model that serves now"
             )
         for name in unmeasurable(self.gates, self.latency.batch_sizes):
             size = name.rpartition("_")[2]
@@ -78,16 +89,30 @@ class Inputs:
 Output = EvalReport
 
 
+def check(config: Config, data_dir: Path | str) -> None:
+    """`ValueError` when there is no incumbent where the config says."""
+    if config.incumbent is not None:
+        incumbent.located(config.incumbent, data_dir)
+
+
+def identity(config: Config, data_dir: Path | str) -> object:
+    """The config with the content of the incumbent in place of its path."""
+    fields = asdict(config)
+    if config.incumbent is not None:
+        fields["incumbent"] = incumbent.located(config.incumbent, data_dir).digest()
+    return fields
+
+
 def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     """Latency is taken first: the less this process holds and does meanwhile, the better."""
     shards, servable = inputs.shards, inputs.servable
-    _check_fit(shards, servable, config.split)
+    _check_fit(shards, servable, config)
     costs = _measure_costs(config, inputs, ctx)
     answer = predict.load(servable)
     predictions = _predict(answer, config, inputs, ctx)
     robustness = _robustness(answer, config, inputs, ctx)
-    right_N = predictions.labels_N == predictions.predicted_N
-    parts = slices.slices(right_N, predictions.labels_N, predictions.lengths_N, shards.label_names)
+    rival = _incumbent(predictions, config, inputs, ctx)
+    parts = _slices(predictions, config, shards, ctx.log)
     confusion = metrics.confusion_matrix(
         predictions.labels_N, predictions.predicted_N, len(shards.label_names)
     )
@@ -109,6 +134,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         worst_slice_accuracy=None if lowest is None else lowest.accuracy.value,
         robustness_drop=max((one.drop for one in robustness), default=None),
         expected_calibration_error=calibration_error,
+        drop_from_incumbent=None if rival is None else -rival.difference.low,
         **_serving(costs, servable),
     )
     results = judge(config.gates, measured, servable.parity)
@@ -122,6 +148,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         accuracy=accuracy,
         macro_f1=macro_f1,
         expected_calibration_error=calibration_error,
+        uncalibrated_error=_uncalibrated_error(predictions, servable.temperature),
         per_class=metrics.per_class(confusion, shards.label_names),
         confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
         majority_accuracy=references.majority,
@@ -132,8 +159,38 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         mistakes=predictions.mistakes,
         slices=parts,
         robustness=robustness,
+        incumbent=rival,
         gates=results,
         verdict=verdict(results),
+    )
+
+
+def _slices(
+    predictions: predict.Predictions, config: Config, shards: ShardSet, log: Log
+) -> tuple[Slice, ...]:
+    parts, num_small = slices.slices(
+        predictions.labels_N == predictions.predicted_N,
+        predictions.labels_N,
+        predictions.lengths_N,
+        shards.label_names,
+        values=predictions.values,
+        settings=config.slices,
+    )
+    if num_small:
+        log.info(
+            f"{num_small} parts of fewer than {config.slices.min_rows} rows are left out",
+            num_small=num_small,
+        )
+    return parts
+
+
+def _uncalibrated_error(predictions: predict.Predictions, temperature: float) -> float | None:
+    if temperature == 1.0:
+        return None
+    return metrics.expected_calibration_error(
+        predictions.labels_N,
+        predictions.predicted_N,
+        metrics.uncalibrated(predictions.probabilities_NC, temperature),
     )
 
 
@@ -162,7 +219,7 @@ def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
         )
 
 
-def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
+def _check_fit(shards: ShardSet, servable: Servable, config: Config) -> None:
     """`ValueError` when the model cannot be judged on these shards."""
     predict.served_dir(servable)
     for name in ("label_names", "has_text_pair", "tokenizer_fingerprint"):
@@ -172,6 +229,12 @@ def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
                 f"servable.{name}: must be those of the shards, {asked}; received {offered}; "
                 "export a model that was trained on these shards"
             )
+    if unknown := [name for name in config.slices.columns if name not in shards.kept_columns]:
+        raise ValueError(
+            f"evaluate.slices.columns: must be among preprocess.source.keep_columns, "
+            f"{list(shards.kept_columns)}; received {', '.join(unknown)}; keep them there, too"
+        )
+    split_name = config.split
     if not shards.split(split_name).num_examples:
         raise ValueError(
             f"evaluate.split: the split must have rows; received {split_name!r}, which has none; "
@@ -216,14 +279,48 @@ def _robustness(
     )
 
 
+def _incumbent(
+    predictions: predict.Predictions, config: Config, inputs: Inputs, ctx: Context
+) -> Incumbent | None:
+    if config.incumbent is None:
+        return None
+    shards = inputs.shards
+    found = incumbent.located(config.incumbent, ctx.data_dir)
+    total = len(predictions.labels_N)
+    answered_N = incumbent.answers(
+        found,
+        shards,
+        texts.windows(shards, config.split),
+        num_examples=total,
+        batch_size=PREDICT_BATCH_SIZE,
+        progress=lambda completed: ctx.log.progress("incumbent", completed, total),
+    )
+    result = incumbent.compared(
+        answered_N,
+        predictions.predicted_N,
+        predictions.labels_N,
+        found=found,
+        shards=shards,
+        samples=config.bootstrap_samples,
+        seed=ctx.seed,
+    )
+    if result.unknown_labels:
+        ctx.log.warning(
+            f"the incumbent knows nothing of {', '.join(result.unknown_labels)}: what it answers "
+            "to rows of these labels counts as wrong"
+        )
+    return result
+
+
 def _predict(
     answer: predict.Answer, config: Config, inputs: Inputs, ctx: Context
 ) -> predict.Predictions:
     total = inputs.shards.split(config.split).num_examples
     return predict.predict(
         answer,
-        texts.windows(inputs.shards, config.split),
+        texts.windows(inputs.shards, config.split, kept=config.slices.columns),
         num_examples=total,
+        guess_language=config.slices.language,
         label_names=inputs.shards.label_names,
         batch_size=PREDICT_BATCH_SIZE,
         num_mistakes=config.num_mistakes,

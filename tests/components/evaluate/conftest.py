@@ -181,6 +181,15 @@ def word_model(export_word_model: Callable[..., Servable]) -> Servable:
     return export_word_model()
 
 
+@pytest.fixture(scope="session")
+def deaf_model(export_word_model: Callable[..., Servable]) -> Path:
+    """Folder of a model that answers `positive` to everything; its labels stand in other order."""
+    servable = export_word_model(broken="deaf")
+    folder = Path(servable.uri) / servable.saved_model_dir
+    (folder / "assets" / "labels.txt").write_text("positive\nnegative\n", encoding="utf-8")
+    return folder
+
+
 def _save_word_model(folder: Path, has_text_pair: bool, broken: str | None) -> None:
     import tensorflow as tf
 
@@ -194,6 +203,9 @@ def _save_word_model(folder: Path, has_text_pair: bool, broken: str | None) -> N
             probabilities = probabilities + float("nan")
         if broken == "label":
             is_good = tf.logical_not(is_good)
+        if broken == "deaf":
+            is_good = tf.ones_like(is_good)
+            probabilities = tf.stack([1.0 - score, score], axis=1)
         names = ("bad?", "good?") if broken == "names" else LABEL_NAMES
         return {
             "label": tf.where(is_good, names[1], names[0]),
@@ -215,3 +227,5 @@ def _save_word_model(folder: Path, has_text_pair: bool, broken: str | None) -> N
     module = WordModel()
     served = module.paired if has_text_pair else module.single
     tf.saved_model.save(module, str(folder), signatures={"serving_default": served})
+    (folder / "assets").mkdir(exist_ok=True)
+    (folder / "assets" / "labels.txt").write_text("\n".join(LABEL_NAMES) + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ MEASURED = Measured(
     macro_f1=0.8,
     worst_slice_accuracy=0.7,
     robustness_drop=0.04,
+    drop_from_incumbent=0.01,
     gain_over_majority=0.3,
     gain_over_linear=-0.01,
     expected_calibration_error=0.05,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ GATES = Gates(  # every one; only min_gain_over_linear is out of reach
     min_macro_f1=0.9,
     min_worst_slice_accuracy=0.8,
     max_robustness_drop=0.9,  # it knows no capitals
+    max_drop_from_incumbent=0.0,
     min_gain_over_majority=0.1,
     min_gain_over_linear=0.1,
     max_expected_calibration_error=0.9,
@@ -44,9 +46,14 @@ def judge(
 
 
 def test_a_servable_is_judged_from_raw_strings(
-    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+    corpus: ShardSet, word_model: Servable, deaf_model: Path, context: Context, log: Recorder
 ):
-    config = stage.Config(latency=replace(QUICK, batch_sizes=(1, 32)), num_mistakes=3, gates=GATES)
+    config = stage.Config(
+        latency=replace(QUICK, batch_sizes=(1, 32)),
+        num_mistakes=3,
+        incumbent=str(deaf_model),
+        gates=GATES,
+    )
     started = time.perf_counter()
     report = stage.run(
         config,
@@ -70,6 +77,10 @@ def test_a_servable_is_judged_from_raw_strings(
         assert (found["labels"] == found["predicted"]).mean() == report.accuracy.value
         assert found["probabilities"].shape == (120, 2)
     assert log.tasks["predict"] == 1.0
+    assert report.incumbent and report.incumbent.gained > report.incumbent.lost > 0
+    assert report.incumbent.difference.value == pytest.approx(
+        report.accuracy.value - report.incumbent.accuracy.value
+    )
 
     assert [gate.name for gate in report.gates if not gate.passed] == ["min_gain_over_linear"]
     assert not report.verdict.blessed
@@ -82,6 +93,7 @@ def test_a_servable_is_judged_from_raw_strings(
 
 def what_gates_look_at(report: EvalReport) -> dict[str, float]:
     single, batch = report.latency
+    assert report.incumbent
     return {
         "min_accuracy": report.accuracy.value,
         "min_accuracy_low": report.accuracy.low,
@@ -90,6 +102,7 @@ def what_gates_look_at(report: EvalReport) -> dict[str, float]:
         "min_gain_over_linear": report.accuracy.value - report.linear_accuracy,
         "min_worst_slice_accuracy": min(part.accuracy.value for part in report.slices),
         "max_robustness_drop": max(one.drop for one in report.robustness),
+        "max_drop_from_incumbent": -report.incumbent.difference.low,
         "max_expected_calibration_error": report.expected_calibration_error,
         "max_p99_ms_batch_1": single.p99_ms,
         "max_p99_ms_batch_32": batch.p99_ms,
@@ -158,6 +171,29 @@ def test_a_pair_model_is_timed_with_pairs(
     assert report.accuracy.value == 1.0
     assert report.latency[0].batch_size == 2
     assert report.verdict.blessed
+
+
+def test_a_gate_on_the_incumbent_needs_one():
+    with pytest.raises(ValueError, match=r"^gates.max_drop_from_incumbent: .*received null; set"):
+        stage.Config(gates=Gates(max_drop_from_incumbent=0.01))
+
+
+def test_the_cache_key_follows_what_the_incumbent_holds_and_not_where_it_lies(
+    deaf_model: Path, tmp_path: Path
+):
+    def facts(folder: Path) -> object:
+        return stage.identity(stage.Config(incumbent=folder.name), folder.parent)
+
+    moved = tmp_path / "moved"
+    shutil.copytree(deaf_model, moved)
+    assert facts(moved) == facts(deaf_model)
+    (moved / "assets" / "labels.txt").write_text("positive\nnegative\nother\n")
+    assert facts(moved) != facts(deaf_model)
+
+
+def test_an_incumbent_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*old, which holds none"):
+        stage.check(stage.Config(incumbent="old"), tmp_path)
 
 
 def test_a_latency_gate_needs_its_batch_size_measured():
