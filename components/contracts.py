@@ -236,8 +236,8 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mistake:
-    """One wrong answer; `score` is the probability that the model gave to it."""
+class ShownRow:
+    """One answer with its text; `score` is the probability that the model gave to it."""
 
     text: str
     label: str
@@ -329,11 +329,12 @@ class EvalReport:
     latency: tuple[LatencyProfile, ...]
     cold_start_s: float  # load and first answer, imports left out
     peak_memory_bytes: int
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[ShownRow, ...]  # wrong answers, the most confident first
     gates: tuple[GateResult, ...]
     verdict: Verdict
     slices: tuple[Slice, ...] = ()
     robustness: tuple[Robustness, ...] = ()
+    doubts: tuple[ShownRow, ...] = ()  # right answers, the least confident first
     incumbent: Incumbent | None = None
     predictions_file: str  # .npz: labels int64 (N,), predicted int64 (N,), probabilities (N, C)
 

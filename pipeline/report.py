@@ -226,6 +226,7 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
         "per_class": report.per_class,
         "confusion_matrix": report.confusion_matrix,
         "mistakes": report.mistakes,
+        "doubts": report.doubts,
         "slices": report.slices,
         "robustness": report.robustness,
         "incumbent": report.incumbent,

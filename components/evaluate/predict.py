@@ -1,4 +1,4 @@
-"""SavedModel and raw strings -> probabilities, answers and the most confident mistakes."""
+"""SavedModel and raw strings -> probabilities, answers, and the rows that are worth a look."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..contracts import Mistake, Robustness, Servable
+from ..contracts import Robustness, Servable, ShownRow
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import answering
 from ..texts import Window
 from .perturbations import PERTURBATIONS, perturbed
+from .shown import Gallery
 from .slices import LANGUAGE
 
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_MISTAKE_CHARACTERS = 500
 ROBUSTNESS_BATCH = 64
 
 Answer = Callable[[dict[str, list[str]]], tuple["np.ndarray", "np.ndarray"]]
@@ -33,7 +33,8 @@ class Predictions:
     predicted_N: np.ndarray  # int64, the `label` output as an id
     probabilities_NC: np.ndarray  # float32
     lengths_N: np.ndarray  # int64, characters
-    mistakes: tuple[Mistake, ...]  # the most confident first
+    mistakes: tuple[ShownRow, ...]  # the most confident first
+    doubts: tuple[ShownRow, ...]  # right answers, the least confident first
     values: Mapping[str, Sequence[str]]  # of each row, by kept column or `slices.LANGUAGE`
 
     def save(self, path: Path) -> None:
@@ -81,22 +82,20 @@ def predict(
     rows: Iterable[Window],
     *,
     num_examples: int,
-    label_names: tuple[str, ...],
     batch_size: int,
-    num_mistakes: int,
+    gallery: Gallery,
     progress: Callable[[int], None],
     guess_language: bool = False,
 ) -> Predictions:
-    """Asks for every row. Keeps arrays, short cells and `num_mistakes` texts, never the texts of
+    """Asks for every row. Keeps arrays, short cells and what `gallery` shows, never the texts of
     the split. `progress` is told how many rows are done.
     """
     import numpy as np
 
     labels_N = np.empty(num_examples, np.int64)
     predicted_N = np.empty(num_examples, np.int64)
-    probabilities_NC = np.empty((num_examples, len(label_names)), np.float32)
+    probabilities_NC = np.empty((num_examples, len(gallery.label_names)), np.float32)
     lengths_N = np.empty(num_examples, np.int64)
-    mistakes: list[tuple[float, int, Mistake]] = []
     values: dict[str, list[str]] = {}
     for window in rows:
         labels_N[window.start : window.start + len(window)] = window.labels
@@ -104,8 +103,8 @@ def predict(
         for chosen in by_length(window, batch_size):
             places = window.start + chosen
             predicted_N[places], probabilities_NC[places] = answer(inputs_of(window, chosen))
-        wrong = _mistakes(window, predicted_N, probabilities_NC, label_names)
-        mistakes = sorted([*mistakes, *wrong], key=lambda entry: entry[:2])[:num_mistakes]
+        here = slice(window.start, window.start + len(window))
+        gallery.add(window, predicted_N[here], probabilities_NC[here])
         for column, cells in _values(window, guess_language):
             values.setdefault(column, []).extend(map(sys.intern, cells))  # few differ
         progress(window.start + len(window))
@@ -114,7 +113,8 @@ def predict(
         predicted_N=predicted_N,
         probabilities_NC=probabilities_NC,
         lengths_N=lengths_N,
-        mistakes=tuple(mistake for _, _, mistake in mistakes),
+        mistakes=gallery.mistakes,
+        doubts=gallery.doubts,
         values=values,
     )
 
@@ -222,37 +222,3 @@ def _checked(
         "servable.serving_default: must answer with finite probabilities of its label_names and "
         f"{expected}; received {problem}; export again"
     )
-
-
-def _mistakes(
-    window: Window,
-    predicted_N: np.ndarray,
-    probabilities_NC: np.ndarray,
-    label_names: tuple[str, ...],
-) -> Iterator[tuple[float, int, Mistake]]:
-    """(minus score, row number, mistake) of each wrong answer."""
-    for row, label in enumerate(window.labels):
-        place = window.start + row
-        predicted = int(predicted_N[place])
-        if predicted != label:
-            score = float(probabilities_NC[place, predicted])
-            yield (
-                -score,
-                place,
-                Mistake(
-                    text=_shown(window, row),
-                    label=label_names[label],
-                    predicted=label_names[predicted],
-                    score=score,
-                ),
-            )
-
-
-def _shown(window: Window, row: int) -> str:
-    """The text, or both texts, cut to what a report can show."""
-    text = window.texts[row]
-    if window.text_pairs is not None:
-        text = f"{text} | {window.text_pairs[row]}"
-    if len(text) <= MAX_MISTAKE_CHARACTERS:
-        return text
-    return text[: MAX_MISTAKE_CHARACTERS - 1] + "…"

@@ -26,6 +26,7 @@ from . import incumbent, metrics, predict, slices
 from .gates import Gates, Measured, judge, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
+from .shown import Gallery
 from .slices import Slices
 
 VERSION = 3
@@ -47,7 +48,8 @@ class Config:
 
     split: Literal["test", "validation"] = "test"
     bootstrap_samples: int = 1000
-    num_mistakes: int = 20  # most confident wrong answers that the report shows
+    num_mistakes: int = 100  # most confident wrong answers that the report shows
+    num_doubts: int = 50  # and least confident right ones
     robustness_rows: int = 500  # that are asked again with typos, in capitals, ...; 0: none are
     incumbent: str | None = None  # folder of the model that serves now; it answers the same rows
     slices: Slices = field(default_factory=Slices)
@@ -55,7 +57,12 @@ class Config:
     gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
-        least = {"bootstrap_samples": 100, "num_mistakes": 0, "robustness_rows": 0}
+        least = {
+            "bootstrap_samples": 100,
+            "num_mistakes": 0,
+            "num_doubts": 0,
+            "robustness_rows": 0,
+        }
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(
@@ -157,6 +164,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
         mistakes=predictions.mistakes,
+        doubts=predictions.doubts,
         slices=parts,
         robustness=robustness,
         incumbent=rival,
@@ -321,9 +329,12 @@ def _predict(
         texts.windows(inputs.shards, config.split, kept=config.slices.columns),
         num_examples=total,
         guess_language=config.slices.language,
-        label_names=inputs.shards.label_names,
         batch_size=PREDICT_BATCH_SIZE,
-        num_mistakes=config.num_mistakes,
+        gallery=Gallery(
+            num_mistakes=config.num_mistakes,
+            num_doubts=config.num_doubts,
+            label_names=inputs.shards.label_names,
+        ),
         progress=lambda completed: ctx.log.progress("predict", completed, total),
     )
 

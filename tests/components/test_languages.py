@@ -85,7 +85,7 @@ def test_answers_are_the_same_where_the_model_cannot_be_kept(
 
 def test_processes_that_start_together_do_not_disturb_each_other(cache: Path) -> None:
     program = (
-        "from tpuline.components.preprocess.statistics.identifier import language\n"
+        "from tpuline.components.languages import language\n"
         "print(language('wo ist mein Paket geblieben'))"
     )
     running = [

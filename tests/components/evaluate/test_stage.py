@@ -15,6 +15,7 @@ from tpuline.components.contracts import EvalReport, Servable, ShardSet
 from tpuline.components.evaluate import stage
 from tpuline.components.evaluate.gates import Gates
 from tpuline.components.evaluate.latency import Latency
+from tpuline.components.evaluate.slices import Slices
 from tpuline.components.stage import Context
 
 from .conftest import Recorder, references, write_shards
@@ -51,6 +52,7 @@ def test_a_servable_is_judged_from_raw_strings(
     config = stage.Config(
         latency=replace(QUICK, batch_sizes=(1, 32)),
         num_mistakes=3,
+        num_doubts=4,
         incumbent=str(deaf_model),
         gates=GATES,
     )
@@ -71,7 +73,7 @@ def test_a_servable_is_judged_from_raw_strings(
     assert [(p.batch_size, p.num_requests) for p in report.latency] == [(1, 10), (32, 10)]
     assert 0 < report.cold_start_s < time.perf_counter() - started
     assert report.peak_memory_bytes > 100e6
-    assert len(report.mistakes) == 3
+    assert (len(report.mistakes), len(report.doubts)) == (3, 4)
     assert report.uri == str(context.workdir)
     with np.load(context.workdir / report.predictions_file) as found:
         assert (found["labels"] == found["predicted"]).mean() == report.accuracy.value
@@ -173,6 +175,14 @@ def test_a_pair_model_is_timed_with_pairs(
     assert report.verdict.blessed
 
 
+def test_slices_of_a_column_that_was_not_kept_are_refused(
+    corpus: ShardSet, word_model: Servable, context: Context
+):
+    config = stage.Config(slices=Slices(columns=("shop",)))
+    with pytest.raises(ValueError, match=r"^evaluate.slices.columns: must be among .*'?shop"):
+        judge(config, corpus, word_model, context)
+
+
 def test_a_gate_on_the_incumbent_needs_one():
     with pytest.raises(ValueError, match=r"^gates.max_drop_from_incumbent: .*received null; set"):
         stage.Config(gates=Gates(max_drop_from_incumbent=0.01))
@@ -201,7 +211,7 @@ def test_a_latency_gate_needs_its_batch_size_measured():
         stage.Config(latency=Latency(batch_sizes=(1,)), gates=Gates(max_p99_ms_batch_32=50))
 
 
-@pytest.mark.parametrize("field", ["bootstrap_samples", "num_mistakes"])
+@pytest.mark.parametrize("field", ["bootstrap_samples", "num_mistakes", "num_doubts"])
 def test_counts_that_cannot_be_meant_are_refused(field: str):
     with pytest.raises(ValueError, match=f"^{field}: must be at least .*; received -1; "):
         stage.Config(**{field: -1})
