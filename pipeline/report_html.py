@@ -1,4 +1,4 @@
-"""Facts of a run -> one self-contained page: no network, light and dark, whole without its script."""
+"""Facts of a run -> one self-contained page: no network, whole without its script."""
 
 from __future__ import annotations
 

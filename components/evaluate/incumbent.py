@@ -14,9 +14,10 @@ from ..contracts import Incumbent, ShardSet
 from ..example_spec import TEXT
 from ..serving import answering
 from ..serving.found import Found, find, one_line
+from ..stage import Log
 from ..texts import Window
 from . import metrics
-from .predict import by_length, inputs_of
+from .predict import Predictions, by_length, inputs_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,18 +100,27 @@ def _label_id(name: bytes, ids: dict[str, int]) -> int:
 
 def compared(
     answered_N: np.ndarray,
-    predicted_N: np.ndarray,
-    labels_N: np.ndarray,
+    predictions: Predictions,
     *,
     found: Found,
     shards: ShardSet,
     samples: int,
     seed: int,
+    log: Log,
 ) -> Incumbent:
-    """What the answers of the incumbent are worth beside `predicted_N`, those of the new model."""
+    """What the answers of the incumbent are worth beside those of the new model."""
+    labels_N = predictions.labels_N
     confusion = metrics.confusion_matrix(labels_N, answered_N, len(shards.label_names))
     accuracy, macro_f1 = metrics.bootstrap(confusion, samples=samples, seed=seed)
-    gained, lost = paired.gained_and_lost(predicted_N == labels_N, answered_N == labels_N)
+    gained, lost = paired.gained_and_lost(
+        predictions.predicted_N == labels_N, answered_N == labels_N
+    )
+    _, unknown = matched(found.labels, shards)
+    if unknown:
+        log.warning(
+            f"the incumbent knows nothing of {', '.join(unknown)}: what it answers to rows of "
+            "these labels counts as wrong"
+        )
     return Incumbent(
         digest=found.digest(),
         accuracy=accuracy,
@@ -119,5 +129,5 @@ def compared(
         lost=lost,
         difference=paired.difference(gained, lost, len(labels_N), samples=samples, seed=seed),
         p_value=paired.mcnemar(gained, lost),
-        unknown_labels=matched(found.labels, shards)[1],
+        unknown_labels=unknown,
     )

@@ -12,6 +12,7 @@ from ..contracts import Robustness, Servable, ShownRow
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import answering
 from ..texts import Window
+from . import metrics
 from .perturbations import PERTURBATIONS, perturbed
 from .shown import Gallery
 from .slices import LANGUAGE
@@ -36,6 +37,11 @@ class Predictions:
     mistakes: tuple[ShownRow, ...]  # the most confident first
     doubts: tuple[ShownRow, ...]  # right answers, the least confident first
     values: Mapping[str, Sequence[str]]  # of each row, by kept column or `slices.LANGUAGE`
+
+    def confusion_matrix(self) -> np.ndarray:
+        """As `metrics.confusion_matrix`."""
+        num_labels = self.probabilities_NC.shape[1]
+        return metrics.confusion_matrix(self.labels_N, self.predicted_N, num_labels)
 
     def save(self, path: Path) -> None:
         """The arrays, for comparing models row by row; no texts."""

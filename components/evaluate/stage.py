@@ -120,9 +120,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     robustness = _robustness(answer, config, inputs, ctx)
     rival = _incumbent(predictions, config, inputs, ctx)
     parts = _slices(predictions, config, shards, ctx.log)
-    confusion = metrics.confusion_matrix(
-        predictions.labels_N, predictions.predicted_N, len(shards.label_names)
-    )
+    confusion = predictions.confusion_matrix()
     accuracy, macro_f1 = metrics.bootstrap(
         confusion, samples=config.bootstrap_samples, seed=ctx.seed
     )
@@ -292,9 +290,8 @@ def _incumbent(
 ) -> Incumbent | None:
     if config.incumbent is None:
         return None
-    shards = inputs.shards
+    shards, total = inputs.shards, len(predictions.labels_N)
     found = incumbent.located(config.incumbent, ctx.data_dir)
-    total = len(predictions.labels_N)
     answered_N = incumbent.answers(
         found,
         shards,
@@ -303,21 +300,15 @@ def _incumbent(
         batch_size=PREDICT_BATCH_SIZE,
         progress=lambda completed: ctx.log.progress("incumbent", completed, total),
     )
-    result = incumbent.compared(
+    return incumbent.compared(
         answered_N,
-        predictions.predicted_N,
-        predictions.labels_N,
+        predictions,
         found=found,
         shards=shards,
         samples=config.bootstrap_samples,
         seed=ctx.seed,
+        log=ctx.log,
     )
-    if result.unknown_labels:
-        ctx.log.warning(
-            f"the incumbent knows nothing of {', '.join(result.unknown_labels)}: what it answers "
-            "to rows of these labels counts as wrong"
-        )
-    return result
 
 
 def _predict(
