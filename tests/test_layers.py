@@ -41,6 +41,7 @@ MAY_BE_HEAVY = {
     "components/sentencepiece_tokenizer.py",
     "components/evaluate/latency_child.py",
     "components/export/formats.py",
+    "components/export/head.py",
     "components/export/parity.py",
     "components/export/signatures.py",
     "components/optimize/distill.py",

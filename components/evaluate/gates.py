@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 
 from ..contracts import GateResult, Parity, Verdict
 
@@ -55,14 +55,15 @@ class Measured:
     cold_start_s: float
     peak_memory_mb: float
     size_mb: float
+    notes: Mapping[str, str] = field(default_factory=dict)  # by gate: what its value is that of
 
 
 def set_gates(gates: Gates) -> Iterator[tuple[str, float]]:
     """Name and bound of each gate that is set, in the order of the config."""
-    for field in fields(gates):
-        bound = getattr(gates, field.name)
+    for gate in fields(gates):
+        bound = getattr(gates, gate.name)
         if bound is not None:
-            yield field.name, bound
+            yield gate.name, bound
 
 
 def unmeasurable(gates: Gates, batch_sizes: tuple[int, ...]) -> list[str]:
@@ -80,7 +81,12 @@ def judge(gates: Gates, measured: Measured, parity: Parity) -> tuple[GateResult,
     return (
         _judge_parity(parity),
         *(
-            _judge_bound(name, bound, getattr(measured, name.split("_", 1)[1]))
+            _judge_bound(
+                name,
+                bound,
+                getattr(measured, name.split("_", 1)[1]),
+                note=measured.notes.get(name, ""),
+            )
             for name, bound in set_gates(gates)
         ),
     )
@@ -107,7 +113,7 @@ def _judge_parity(parity: Parity) -> GateResult:
     )
 
 
-def _judge_bound(name: str, bound: float, value: float | None) -> GateResult:
+def _judge_bound(name: str, bound: float, value: float | None, *, note: str) -> GateResult:
     if value is None and name == "min_worst_slice_accuracy":
         return GateResult(name=name, passed=False, message="no part of the rows is large enough")
     assert value is not None, f"{name} was set, but not measured"
@@ -118,7 +124,8 @@ def _judge_bound(name: str, bound: float, value: float | None) -> GateResult:
         relation = "meets the required" if passed else "is below the required"
     else:
         relation = "is within the allowed" if passed else "is above the allowed"
-    return GateResult(name=name, passed=passed, message=f"{shown} {relation} {required}")
+    message = f"{shown} {relation} {required}" + (f": {note}" if note else "")
+    return GateResult(name=name, passed=passed, message=message)
 
 
 def _show(value: float, bound: float) -> tuple[str, str]:

@@ -30,8 +30,8 @@ def located(place: str, data_dir: Path | str) -> Found:
     path = files.join(str(data_dir), place) if not Path(place).is_absolute() else place
     if files.is_remote(place) or files.is_remote(path):
         raise ValueError(
-            f"{WHAT}: must be a folder of this machine; received {path}; copy it here and give its "
-            "absolute path"
+            f"{WHAT}: must be a folder of this machine; received {place}; copy it here and give "
+            "its absolute path"
         )
     return find(Path(path), what=WHAT)
 

@@ -51,7 +51,7 @@ class Config:
     num_mistakes: int = 100  # most confident wrong answers that the report shows
     num_doubts: int = 50  # and least confident right ones
     robustness_rows: int = 500  # that are asked again with typos, in capitals, ...; 0: none are
-    incumbent: str | None = None  # folder of the model that serves now; it answers the same rows
+    incumbent: str | None = None  # folder of the model that serves now, from data_dir on
     slices: Slices = field(default_factory=Slices)
     latency: Latency = field(default_factory=Latency)
     gates: Gates = field(default_factory=Gates)
@@ -129,17 +129,16 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     )
     split = shards.split(config.split)
     references = inputs.references.of(config.split)
-    lowest = slices.worst(parts)
     measured = Measured(
         accuracy=accuracy.value,
         accuracy_low=accuracy.low,
         macro_f1=macro_f1.value,
         gain_over_majority=accuracy.value - references.majority,
         gain_over_linear=accuracy.value - references.linear,
-        worst_slice_accuracy=None if lowest is None else lowest.accuracy.value,
         robustness_drop=max((one.drop for one in robustness), default=None),
         expected_calibration_error=calibration_error,
         drop_from_incumbent=None if rival is None else -rival.difference.low,
+        **_worst(parts),
         **_serving(costs, servable),
     )
     results = judge(config.gates, measured, servable.parity)
@@ -198,6 +197,17 @@ def _uncalibrated_error(predictions: predict.Predictions, temperature: float) ->
         predictions.predicted_N,
         metrics.uncalibrated(predictions.probabilities_NC, temperature),
     )
+
+
+def _worst(parts: tuple[Slice, ...]) -> dict[str, Any]:
+    """What gates look at in slices, and which one it is."""
+    lowest = slices.worst(parts)
+    if lowest is None:
+        return {"worst_slice_accuracy": None}
+    return {
+        "worst_slice_accuracy": lowest.accuracy.value,
+        "notes": {"min_worst_slice_accuracy": f"{lowest.column} {lowest.value}"},
+    }
 
 
 def _serving(costs: ServingCosts, servable: Servable) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .threshold import Rule
 if TYPE_CHECKING:
     from .head import Head
 
-VERSION = 3
+VERSION = 4
 EACH_VARIANT = True
 
 MIN_PARITY_TEXTS = 256

@@ -43,7 +43,9 @@ class Answering:
         raise NotImplementedError
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
-        """`label` bytes `(B,)`, `score` float32 `(B,)`, `probabilities` float32 `(B, C)`."""
+        """`label` bytes `(B,)`, `score` float32 `(B,)`, the probability of that label, and
+        `probabilities` float32 `(B, C)`.
+        """
         raise NotImplementedError
 
     def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:

@@ -38,6 +38,12 @@ def test_every_gate_passes_on_its_bound_and_fails_beyond_it(name: str):
     assert (missed.name, missed.passed) == (name, False)
 
 
+def test_the_worst_slice_is_named():
+    measured = replace(MEASURED, notes={"min_worst_slice_accuracy": "shop Bern"})
+    *_, missed = judge(Gates(min_worst_slice_accuracy=0.8), measured, PARITY)
+    assert missed.message == "0.700 is below the required 0.800: shop Bern"
+
+
 def test_a_model_without_gates_is_judged_by_parity_alone():
     results = judge(Gates(), MEASURED, PARITY)
     assert [(result.name, result.passed) for result in results] == [("parity", True)]

@@ -88,6 +88,9 @@ def test_a_servable_is_judged_from_raw_strings(
     assert not report.verdict.blessed
     assert report.verdict.reasons[0] == "min_gain_over_linear: 0.000 is below the required 0.100"
     _, *judged = report.gates
+    worst = min(report.slices, key=lambda part: part.accuracy.value)
+    (named,) = [gate for gate in judged if gate.name == "min_worst_slice_accuracy"]
+    assert named.message.endswith(f": {worst.column} {worst.value}")
     assert {gate.name: gate.message.split()[0] for gate in judged} == {
         name: f"{value:.3f}" for name, value in what_gates_look_at(report).items()
     }
@@ -204,6 +207,8 @@ def test_the_cache_key_follows_what_the_incumbent_holds_and_not_where_it_lies(
 def test_an_incumbent_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path):
     with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*old, which holds none"):
         stage.check(stage.Config(incumbent="old"), tmp_path)
+    with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*received gs://bucket/m;"):
+        stage.check(stage.Config(incumbent="gs://bucket/m"), tmp_path)
 
 
 def test_a_latency_gate_needs_its_batch_size_measured():
