@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
-from ..contracts import GateResult, Parity, Verdict
+from ..contracts import GateResult, LatencyProfile, Parity, Slice, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,22 @@ class Measured:
     peak_memory_mb: float
     size_mb: float
     notes: Mapping[str, str] = field(default_factory=dict)  # by gate: what its value is that of
+
+
+def of_slices(worst: Slice | None) -> dict[str, Any]:
+    """The fields of `Measured` that tell of the worst slice."""
+    if worst is None:
+        return {"worst_slice_accuracy": None}
+    return {
+        "worst_slice_accuracy": worst.accuracy.value,
+        "notes": {"min_worst_slice_accuracy": f"{worst.column} {worst.value}"},
+    }
+
+
+def of_latency(profiles: Sequence[LatencyProfile]) -> dict[str, Any]:
+    """The fields of `Measured` that tell of latency; None where a batch size was not measured."""
+    p99_ms = {profile.batch_size: profile.p99_ms for profile in profiles}
+    return {f"p99_ms_batch_{size}": p99_ms.get(size) for size in (1, 32)}
 
 
 def set_gates(gates: Gates) -> Iterator[tuple[str, float]]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from .. import texts
 from ..contracts import (
     EvalReport,
     Incumbent,
     Interval,
-    LatencyProfile,
     References,
     Robustness,
     Servable,
@@ -23,7 +22,7 @@ from ..contracts import (
 )
 from ..stage import Context, Log
 from . import incumbent, metrics, predict, slices
-from .gates import Gates, Measured, judge, unmeasurable, verdict
+from .gates import Gates, Measured, judge, of_latency, of_slices, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
 from .shown import Gallery
@@ -138,8 +137,11 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         robustness_drop=max((one.drop for one in robustness), default=None),
         expected_calibration_error=calibration_error,
         drop_from_incumbent=None if rival is None else -rival.difference.low,
-        **_worst(parts),
-        **_serving(costs, servable),
+        **of_slices(slices.worst(parts)),
+        **of_latency(costs.profiles),
+        cold_start_s=costs.cold_start_s,
+        peak_memory_mb=costs.peak_memory_bytes / 1e6,
+        size_mb=servable.size_bytes / 1e6,
     )
     results = judge(config.gates, measured, servable.parity)
     _warn(config, accuracy, references.linear, ctx.log)
@@ -197,28 +199,6 @@ def _uncalibrated_error(predictions: predict.Predictions, temperature: float) ->
         predictions.predicted_N,
         metrics.uncalibrated(predictions.probabilities_NC, temperature),
     )
-
-
-def _worst(parts: tuple[Slice, ...]) -> dict[str, Any]:
-    """What gates look at in slices, and which one it is."""
-    lowest = slices.worst(parts)
-    if lowest is None:
-        return {"worst_slice_accuracy": None}
-    return {
-        "worst_slice_accuracy": lowest.accuracy.value,
-        "notes": {"min_worst_slice_accuracy": f"{lowest.column} {lowest.value}"},
-    }
-
-
-def _serving(costs: ServingCosts, servable: Servable) -> dict[str, Any]:
-    """What gates look at in serving."""
-    return {
-        "p99_ms_batch_1": _p99_ms(costs.profiles, 1),
-        "p99_ms_batch_32": _p99_ms(costs.profiles, 32),
-        "cold_start_s": costs.cold_start_s,
-        "peak_memory_mb": costs.peak_memory_bytes / 1e6,
-        "size_mb": servable.size_bytes / 1e6,
-    }
 
 
 def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
@@ -338,8 +318,3 @@ def _predict(
         ),
         progress=lambda completed: ctx.log.progress("predict", completed, total),
     )
-
-
-def _p99_ms(profiles: tuple[LatencyProfile, ...], batch_size: int) -> float | None:
-    """None when that batch size was not measured."""
-    return next((p.p99_ms for p in profiles if p.batch_size == batch_size), None)
