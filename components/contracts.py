@@ -9,6 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .measured import (
+    ClassMetrics,
+    Incumbent,
+    Interval,
+    LatencyProfile,
+    Robustness,
+    ShownRow,
+    Slice,
+)
 from .modeling import ModelSpec
 
 
@@ -17,7 +26,7 @@ class Shard:
     """One TFRecord file and the raw texts of the same rows in the same order."""
 
     records_file: str
-    texts_file: str  # Parquet: id, text, text_pair (when the data has pairs), label
+    texts_file: str  # Parquet: id, text, text_pair (when the data has pairs), label, kept
     num_examples: int
     size_bytes: int
     sha256: str  # of records_file
@@ -70,6 +79,7 @@ class ShardSet:
     redacted: tuple[ReasonCount, ...] = ()  # by kind
     statistics_file: str = ""  # JSON: what the splits hold, and what was found wrong with them
     schema_file: str = ""  # YAML: what later data must look like
+    kept_columns: tuple[str, ...] = ()  # of the source, in the texts files as `example_spec` says
 
     def split(self, name: str) -> Split:
         """The split called `name`; `KeyError` names the known ones."""
@@ -161,6 +171,18 @@ class Parity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """From which probability on one of two labels is answered, and what that gave on validation."""
+
+    label: str  # the other one is answered below
+    probability: float
+    precision: float  # of `label`, as are recall and F1
+    recall: float
+    f1: float
+    num_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Servable:
     """A SavedModel that takes raw strings, tokens, or serialised tf.Examples."""
 
@@ -174,6 +196,8 @@ class Servable:
     sequence_length: int
     tokenizer_fingerprint: str
     parity: Parity
+    temperature: float = 1.0  # that logits are divided by before softmax, fitted on validation
+    threshold: Threshold | None = None  # None: the label of the largest probability is answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,70 +222,6 @@ class References:
             if accuracy.split == split:
                 return accuracy
         raise KeyError(f"no split {split!r}; known: {[one.split for one in self.accuracies]}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A value with its bootstrap 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassMetrics:
-    """Metrics of one label."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mistake:
-    """One wrong answer; `score` is the probability that the model gave to it."""
-
-    text: str
-    label: str
-    predicted: str
-    score: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slice:
-    """Accuracy on a part of the rows."""
-
-    column: str  # what the rows are parted by: characters, label
-    value: str
-    num_rows: int
-    accuracy: Interval
-
-
-@dataclass(frozen=True, kw_only=True)
-class Robustness:
-    """Accuracy on rows that were changed in a way that should not matter."""
-
-    kind: str  # of `evaluate.perturbations`
-    num_rows: int
-    accuracy: float
-    drop: float  # from the accuracy on the same rows as they were
-    flipped: float  # share of the rows that get another answer
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatencyProfile:
-    """Serving latency of raw-string requests of one batch size, after warm-up."""
-
-    batch_size: int
-    num_requests: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    texts_per_s: float
-    samples_ms: tuple[float, ...]  # every request, in the order it was made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,6 +251,7 @@ class EvalReport:
     accuracy: Interval
     macro_f1: Interval
     expected_calibration_error: float
+    uncalibrated_error: float | None = None  # the same with temperature 1; None: that is its own
     per_class: tuple[ClassMetrics, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]  # [true][predicted]
     majority_accuracy: float
@@ -298,11 +259,13 @@ class EvalReport:
     latency: tuple[LatencyProfile, ...]
     cold_start_s: float  # load and first answer, imports left out
     peak_memory_bytes: int
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[ShownRow, ...]  # wrong answers, the most confident first
     gates: tuple[GateResult, ...]
     verdict: Verdict
     slices: tuple[Slice, ...] = ()
     robustness: tuple[Robustness, ...] = ()
+    doubts: tuple[ShownRow, ...] = ()  # right answers, the least confident first
+    incumbent: Incumbent | None = None
     predictions_file: str  # .npz: labels int64 (N,), predicted int64 (N,), probabilities (N, C)
 
 

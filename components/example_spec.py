@@ -21,6 +21,12 @@ TEXT, TEXT_PAIR = "text", "text_pair"
 ID = "id"
 """Column of the texts files: the content of a row as a hash."""
 
+
+def kept_column(name: str) -> str:
+    """Column of the texts files for a column of the source that is kept besides."""
+    return f"kept.{name}"
+
+
 SPLITS = ("train", "validation", "test")
 
 SHARDS_READ_AT_ONCE = 8

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .contracts import ShardSet
-from .example_spec import LABEL, TEXT, TEXT_PAIR
+from .example_spec import LABEL, TEXT, TEXT_PAIR, kept_column
 
 WINDOW_ROWS = 4096
 
@@ -20,21 +20,30 @@ class Window:
     texts: list[str]
     text_pairs: list[str] | None  # None when the data has no pairs
     labels: list[int]  # label ids
+    kept: dict[str, list[str]] = field(default_factory=dict)  # cells by column of the source
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
-def windows(shards: ShardSet, split_name: str, *, max_rows: int | None = None) -> Iterator[Window]:
+def windows(
+    shards: ShardSet,
+    split_name: str,
+    *,
+    max_rows: int | None = None,
+    kept: Sequence[str] = (),
+) -> Iterator[Window]:
     """The first `max_rows` rows (None: all) of a split, raw texts as they were read.
 
-    Rows lie in the order of a hash of their content, so the first ones are a random sample.
+    Rows lie in the order of a hash of their content, so the first ones are a random sample. `kept`
+    are those of `shards.kept_columns` that are read, too.
     """
     num_examples = shards.split(split_name).num_examples
     wanted = num_examples if max_rows is None else min(max_rows, num_examples)
     read = 0
     for shard in shards.split(split_name).shards:
-        for window in _windows_of(Path(shards.uri) / shard.texts_file, shards.has_text_pair, read):
+        path = Path(shards.uri) / shard.texts_file
+        for window in _windows_of(path, shards.has_text_pair, read, kept):
             read += len(window)
             if read > num_examples:
                 raise _changed(shards, split_name, f"more than {num_examples}")
@@ -54,6 +63,7 @@ def joined(rows: Iterable[Window]) -> Window:
         texts=[text for part in parts for text in part.texts],
         text_pairs=[text for part in pairs for text in part] if pairs else None,
         labels=[label for part in parts for label in part.labels],
+        kept={name: [cell for part in parts for cell in part.kept[name]] for name in parts[0].kept},
     )
 
 
@@ -87,10 +97,13 @@ def sample_rows(
     return [found[place] for place in range(len(wanted))]
 
 
-def _windows_of(path: Path, has_text_pair: bool, start: int) -> Iterator[Window]:
+def _windows_of(
+    path: Path, has_text_pair: bool, start: int, kept: Sequence[str]
+) -> Iterator[Window]:
     from pyarrow import parquet, types
 
     columns = [TEXT, TEXT_PAIR, LABEL] if has_text_pair else [TEXT, LABEL]
+    columns += map(kept_column, kept)
     with parquet.ParquetFile(path) as file:
         label_type = file.schema_arrow.field(LABEL).type
         assert types.is_integer(label_type), f"{path}: labels are ids, not {label_type}"
@@ -101,6 +114,7 @@ def _windows_of(path: Path, has_text_pair: bool, start: int) -> Iterator[Window]
                 texts=values[TEXT],
                 text_pairs=values.get(TEXT_PAIR),
                 labels=values[LABEL],
+                kept={name: values[kept_column(name)] for name in kept},
             )
             yield window
             start += len(window)
@@ -115,4 +129,5 @@ def _head(window: Window, num_rows: int) -> Window:
         texts=window.texts[:num_rows],
         text_pairs=None if window.text_pairs is None else window.text_pairs[:num_rows],
         labels=window.labels[:num_rows],
+        kept={name: cells[:num_rows] for name, cells in window.kept.items()},
     )

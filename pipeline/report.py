@@ -203,6 +203,8 @@ def _export(servable: Servable) -> dict[str, Any]:
         "saved_model_path": str(Path(servable.uri) / servable.saved_model_dir),
         "version": servable.version,
         "size_bytes": servable.size_bytes,
+        "temperature": servable.temperature,
+        "threshold": servable.threshold,
     }
 
 
@@ -214,6 +216,7 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
         "macro_f1": report.macro_f1.value,
         "macro_f1_interval": report.macro_f1,
         "expected_calibration_error": report.expected_calibration_error,
+        "uncalibrated_error": report.uncalibrated_error,
         "reference_accuracy": {
             "majority": report.majority_accuracy,
             "linear": report.linear_accuracy,
@@ -233,8 +236,10 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
         "per_class": report.per_class,
         "confusion_matrix": report.confusion_matrix,
         "mistakes": report.mistakes,
+        "doubts": report.doubts,
         "slices": report.slices,
         "robustness": report.robustness,
+        "incumbent": report.incumbent,
     }
 
 

@@ -107,12 +107,22 @@ def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]
             f"calibration error {text(quality['expected_calibration_error'], '.3f')}",
         ),
     ]
+    if quality["incumbent"] is not None:
+        rows.append(("incumbent", _incumbent(quality["incumbent"])))
     for name, ms in sorted(quality["latency_ms"].items(), key=lambda item: batch_of(item[0])):
         shares = ", ".join(f"{share} {text(ms[share], '.3g')}" for share in ("p50", "p90", "p99"))
         fact = f"{name.replace('_', ' ')}: {shares} ms; {text(ms['texts_per_s'], ',.0f')} texts/s"
         rows.append(("latency", fact))
     cold, memory = text(quality["cold_start_s"], ".2f"), size(quality["peak_memory_bytes"])
     return [*rows, ("cold start", f"{cold} s; peak memory {memory}")]
+
+
+def _incumbent(rival: Mapping[str, Any]) -> str:
+    difference = {name: text(100 * share, "+.1f") for name, share in rival["difference"].items()}
+    return (
+        f"{text(rival['accuracy']['value'], '.1%')}; the new model gains {difference['value']} "
+        f"points ({difference['low']} to {difference['high']}), p = {text(rival['p_value'], '.2g')}"
+    )
 
 
 def batch_of(name: str) -> int:

@@ -126,6 +126,15 @@ def impossible(hardware: Any, sections: Mapping[str, Any]) -> list[str]:
             f"train.buckets: none may be longer than preprocess.sequence_length "
             f"({preprocess.sequence_length}); received {too_long}; drop them"
         )
+    sliced = [
+        c for c in sections["evaluate"].slices.columns if c not in preprocess.source.keep_columns
+    ]
+    if sliced:
+        problems.append(
+            "evaluate.slices.columns: must be among preprocess.source.keep_columns "
+            f"({', '.join(preprocess.source.keep_columns) or 'none'}); received "
+            f"{', '.join(sliced)}; keep them there, too"
+        )
     model_preset, data_preset = getattr(train.model, "preset", None), preprocess.vocabulary.preset
     if model_preset is not None and model_preset != data_preset:
         problems.append(

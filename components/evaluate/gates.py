@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from ..contracts import GateResult, Parity, Verdict
+from ..contracts import GateResult, LatencyProfile, Parity, Slice, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +18,10 @@ class Gates:
     min_macro_f1: float | None = None
     min_gain_over_majority: float | None = None  # in accuracy; may be negative
     min_gain_over_linear: float | None = None  # in accuracy; may be negative
-    min_worst_slice_accuracy: float | None = None  # of the parts by length and by label
+    min_worst_slice_accuracy: float | None = None  # of all slices
     max_robustness_drop: float | None = None  # in accuracy, by the worst kind of perturbation
     max_expected_calibration_error: float | None = None
+    max_drop_from_incumbent: float | None = None  # in accuracy; upper bound of the 95 % interval
     max_p99_ms_batch_1: float | None = None
     max_p99_ms_batch_32: float | None = None
     max_cold_start_s: float | None = None
@@ -48,19 +50,37 @@ class Measured:
     worst_slice_accuracy: float | None  # None: no part is large enough
     robustness_drop: float | None
     expected_calibration_error: float
+    drop_from_incumbent: float | None  # None: there is none
     p99_ms_batch_1: float | None  # None: not measured, and then no gate may ask for it
     p99_ms_batch_32: float | None
     cold_start_s: float
     peak_memory_mb: float
     size_mb: float
+    notes: Mapping[str, str] = field(default_factory=dict)  # by gate: what its value is that of
+
+
+def of_slices(worst: Slice | None) -> dict[str, Any]:
+    """The fields of `Measured` that tell of the worst slice."""
+    if worst is None:
+        return {"worst_slice_accuracy": None}
+    return {
+        "worst_slice_accuracy": worst.accuracy.value,
+        "notes": {"min_worst_slice_accuracy": f"{worst.column} {worst.value}"},
+    }
+
+
+def of_latency(profiles: Sequence[LatencyProfile]) -> dict[str, Any]:
+    """The fields of `Measured` that tell of latency; None where a batch size was not measured."""
+    p99_ms = {profile.batch_size: profile.p99_ms for profile in profiles}
+    return {f"p99_ms_batch_{size}": p99_ms.get(size) for size in (1, 32)}
 
 
 def set_gates(gates: Gates) -> Iterator[tuple[str, float]]:
     """Name and bound of each gate that is set, in the order of the config."""
-    for field in fields(gates):
-        bound = getattr(gates, field.name)
+    for gate in fields(gates):
+        bound = getattr(gates, gate.name)
         if bound is not None:
-            yield field.name, bound
+            yield gate.name, bound
 
 
 def unmeasurable(gates: Gates, batch_sizes: tuple[int, ...]) -> list[str]:
@@ -78,7 +98,12 @@ def judge(gates: Gates, measured: Measured, parity: Parity) -> tuple[GateResult,
     return (
         _judge_parity(parity),
         *(
-            _judge_bound(name, bound, getattr(measured, name.split("_", 1)[1]))
+            _judge_bound(
+                name,
+                bound,
+                getattr(measured, name.split("_", 1)[1]),
+                note=measured.notes.get(name, ""),
+            )
             for name, bound in set_gates(gates)
         ),
     )
@@ -105,7 +130,7 @@ def _judge_parity(parity: Parity) -> GateResult:
     )
 
 
-def _judge_bound(name: str, bound: float, value: float | None) -> GateResult:
+def _judge_bound(name: str, bound: float, value: float | None, *, note: str) -> GateResult:
     if value is None and name == "min_worst_slice_accuracy":
         return GateResult(name=name, passed=False, message="no part of the rows is large enough")
     assert value is not None, f"{name} was set, but not measured"
@@ -116,7 +141,8 @@ def _judge_bound(name: str, bound: float, value: float | None) -> GateResult:
         relation = "meets the required" if passed else "is below the required"
     else:
         relation = "is within the allowed" if passed else "is above the allowed"
-    return GateResult(name=name, passed=passed, message=f"{shown} {relation} {required}")
+    message = f"{shown} {relation} {required}" + (f": {note}" if note else "")
+    return GateResult(name=name, passed=passed, message=message)
 
 
 def _show(value: float, bound: float) -> tuple[str, str]:
@@ -134,6 +160,7 @@ def _range(name: str) -> tuple[float, float]:
     if name.startswith("min_") or name in (
         "max_expected_calibration_error",
         "max_robustness_drop",
+        "max_drop_from_incumbent",
     ):
         return 0.0, 1.0
     return 0.0, float("inf")

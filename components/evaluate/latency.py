@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..contracts import LatencyProfile
 
 MIN_REQUESTS = 30
-"""Requests that are timed even when they take longer than the time limit."""
+"""Requests that are warmed up, and timed, even when they take longer than the time limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +18,8 @@ class Latency:
 
     batch_sizes: tuple[int, ...] = (1, 32)
     num_requests: int = 200  # per batch size
-    warmup_requests: int = 20  # per batch size, not timed
-    max_seconds: float = 20.0  # per batch size; 30 requests are made even if they take longer
+    warmup_requests: int = 20  # at least; all that are timed are made once before
+    max_seconds: float = 20.0  # per batch size, of warm-up and of timing; but see MIN_REQUESTS
 
     def __post_init__(self) -> None:
         sizes = self.batch_sizes
@@ -53,11 +53,12 @@ def measure(
 ) -> LatencyProfile:
     """Calls `request(i)` one after another (a closed loop of one client) and times each call.
 
-    `i` counts on through warm-up and timed requests. `request` must return only when the answer
-    is there. Warm-up, too, ends after `settings.max_seconds`. `progress(completed, total)` is
+    `request` must return only when the answer is there. Only requests that were made once before
+    are timed, for what compiles does so for every shape of tokens when it first comes up: where
+    warm-up is cut short, timing goes round those that it reached. `progress(completed, total)` is
     called between timed requests, outside the clock.
     """
-    warmed_up = _warm_up(request, settings)
+    num_warmed = _warm_up(request, settings)
     at_least = min(MIN_REQUESTS, settings.num_requests)
     samples_ms: list[float] = []
     started = time.perf_counter()
@@ -65,13 +66,13 @@ def measure(
         if len(samples_ms) >= at_least and time.perf_counter() - started > settings.max_seconds:
             break
         before = time.perf_counter()
-        request(warmed_up + len(samples_ms))
+        request(len(samples_ms) % num_warmed)
         samples_ms.append((time.perf_counter() - before) * 1000)
         progress(len(samples_ms), settings.num_requests)
-    return summarize(samples_ms, batch_size=batch_size)
+    return summarize(samples_ms, batch_size=batch_size, num_warmed=num_warmed)
 
 
-def summarize(samples_ms: list[float], *, batch_size: int) -> LatencyProfile:
+def summarize(samples_ms: list[float], *, batch_size: int, num_warmed: int) -> LatencyProfile:
     """Percentiles interpolate linearly between samples, as `numpy.percentile` does."""
     import numpy as np
 
@@ -79,6 +80,7 @@ def summarize(samples_ms: list[float], *, batch_size: int) -> LatencyProfile:
     return LatencyProfile(
         batch_size=batch_size,
         num_requests=len(samples_ms),
+        num_warmed=num_warmed,
         p50_ms=float(p50),
         p90_ms=float(p90),
         p99_ms=float(p99),
@@ -88,10 +90,13 @@ def summarize(samples_ms: list[float], *, batch_size: int) -> LatencyProfile:
 
 
 def _warm_up(request: Callable[[int], object], settings: Latency) -> int:
-    """How many requests were made."""
+    """How many different requests were made, the first ones of those to be timed."""
+    at_least = min(MIN_REQUESTS, settings.num_requests)
     started = time.perf_counter()
-    for index in range(settings.warmup_requests):
-        request(index)
-        if time.perf_counter() - started > settings.max_seconds:
-            return index + 1
-    return settings.warmup_requests
+    made = 0
+    while made < max(settings.num_requests, settings.warmup_requests):
+        if made >= at_least and time.perf_counter() - started > settings.max_seconds:
+            break
+        request(made % settings.num_requests)
+        made += 1
+    return min(made, settings.num_requests)

@@ -111,3 +111,17 @@ def expected_calibration_error(
     bins_N = np.clip(np.ceil(confidence_N * num_bins) - 1, 0, num_bins - 1).astype(np.int64)
     surplus_N = confidence_N - (labels_N == predicted_N)
     return float(np.abs(np.bincount(bins_N, surplus_N, num_bins)).sum() / len(predicted_N))
+
+
+def uncalibrated(probabilities_NC: np.ndarray, temperature: float) -> np.ndarray:
+    """What the probabilities were without the temperature that their logits were divided by.
+
+    Logits are known up to a sum from the logarithm of the probabilities; those that are 0 stay so.
+    """
+    import numpy as np
+    from scipy.special import softmax
+
+    with np.errstate(divide="ignore"):
+        logits_NC = np.log(probabilities_NC.astype(np.float64)) * temperature
+    before: np.ndarray = softmax(logits_NC, axis=1)
+    return before

@@ -1,22 +1,25 @@
-"""SavedModel and raw strings -> probabilities, answers and the most confident mistakes."""
+"""SavedModel and raw strings -> probabilities, answers, and the rows that are worth a look."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..contracts import Mistake, Robustness, Servable
+from ..contracts import Robustness, Servable, ShownRow
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import answering
 from ..texts import Window
+from . import metrics
 from .perturbations import PERTURBATIONS, perturbed
+from .shown import Gallery
+from .slices import LANGUAGE
 
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_MISTAKE_CHARACTERS = 500
 ROBUSTNESS_BATCH = 64
 
 Answer = Callable[[dict[str, list[str]]], tuple["np.ndarray", "np.ndarray"]]
@@ -31,7 +34,14 @@ class Predictions:
     predicted_N: np.ndarray  # int64, the `label` output as an id
     probabilities_NC: np.ndarray  # float32
     lengths_N: np.ndarray  # int64, characters
-    mistakes: tuple[Mistake, ...]  # the most confident first
+    mistakes: tuple[ShownRow, ...]  # the most confident first
+    doubts: tuple[ShownRow, ...]  # right answers, the least confident first
+    values: Mapping[str, Sequence[str]]  # of each row, by kept column or `slices.LANGUAGE`
+
+    def confusion_matrix(self) -> np.ndarray:
+        """As `metrics.confusion_matrix`."""
+        num_labels = self.probabilities_NC.shape[1]
+        return metrics.confusion_matrix(self.labels_N, self.predicted_N, num_labels)
 
     def save(self, path: Path) -> None:
         """The arrays, for comparing models row by row; no texts."""
@@ -60,11 +70,15 @@ def load(servable: Servable) -> Answer:
     """The model as a function of raw texts. Imports TensorFlow."""
     model = answering.load(served_dir(servable))
     ids = {name.encode(): label_id for label_id, name in enumerate(servable.label_names)}
+    rule = None
+    if servable.threshold is not None:
+        label_id = servable.label_names.index(servable.threshold.label)
+        rule = label_id, servable.threshold.probability
 
     def answer(inputs: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
         outputs = model.texts(list(inputs.values()))
         labels_B, probabilities_BC = outputs["label"], outputs["probabilities"]
-        return _checked(labels_B, probabilities_BC, ids), probabilities_BC
+        return _checked(labels_B, probabilities_BC, ids, rule), probabilities_BC
 
     return answer
 
@@ -74,38 +88,49 @@ def predict(
     rows: Iterable[Window],
     *,
     num_examples: int,
-    label_names: tuple[str, ...],
     batch_size: int,
-    num_mistakes: int,
+    gallery: Gallery,
     progress: Callable[[int], None],
+    guess_language: bool = False,
 ) -> Predictions:
-    """Asks for every row. Keeps arrays and `num_mistakes` texts, never the texts of the split.
-
-    `progress` is told how many rows are done.
+    """Asks for every row. Keeps arrays, short cells and what `gallery` shows, never the texts of
+    the split. `progress` is told how many rows are done.
     """
     import numpy as np
 
     labels_N = np.empty(num_examples, np.int64)
     predicted_N = np.empty(num_examples, np.int64)
-    probabilities_NC = np.empty((num_examples, len(label_names)), np.float32)
+    probabilities_NC = np.empty((num_examples, len(gallery.label_names)), np.float32)
     lengths_N = np.empty(num_examples, np.int64)
-    mistakes: list[tuple[float, int, Mistake]] = []
+    values: dict[str, list[str]] = {}
     for window in rows:
         labels_N[window.start : window.start + len(window)] = window.labels
         lengths_N[window.start : window.start + len(window)] = _lengths(window)
-        for chosen in _by_length(window, batch_size):
+        for chosen in by_length(window, batch_size):
             places = window.start + chosen
-            predicted_N[places], probabilities_NC[places] = answer(_inputs(window, chosen))
-        wrong = _mistakes(window, predicted_N, probabilities_NC, label_names)
-        mistakes = sorted([*mistakes, *wrong], key=lambda entry: entry[:2])[:num_mistakes]
+            predicted_N[places], probabilities_NC[places] = answer(inputs_of(window, chosen))
+        here = slice(window.start, window.start + len(window))
+        gallery.add(window, predicted_N[here], probabilities_NC[here])
+        for column, cells in _values(window, guess_language):
+            values.setdefault(column, []).extend(map(sys.intern, cells))  # few differ
         progress(window.start + len(window))
     return Predictions(
         labels_N=labels_N,
         predicted_N=predicted_N,
         probabilities_NC=probabilities_NC,
         lengths_N=lengths_N,
-        mistakes=tuple(mistake for _, _, mistake in mistakes),
+        mistakes=gallery.mistakes,
+        doubts=gallery.doubts,
+        values=values,
     )
+
+
+def _values(window: Window, guess_language: bool) -> Iterator[tuple[str, list[str]]]:
+    yield from window.kept.items()
+    if guess_language:
+        from ..languages import language
+
+        yield LANGUAGE, [language(text) for text in window.texts]
 
 
 def robustness(
@@ -121,8 +146,8 @@ def robustness(
 
     def predicted(rows: Window) -> np.ndarray:
         found = np.empty(len(rows), np.int64)
-        for chosen in _by_length(rows, ROBUSTNESS_BATCH):
-            found[chosen] = answer(_inputs(rows, chosen))[0]
+        for chosen in by_length(rows, ROBUSTNESS_BATCH):
+            found[chosen] = answer(inputs_of(rows, chosen))[0]
         return found
 
     before = predicted(window)
@@ -150,7 +175,7 @@ def robustness(
     return tuple(made)
 
 
-def _by_length(window: Window, batch_size: int) -> Iterator[np.ndarray]:
+def by_length(window: Window, batch_size: int) -> Iterator[np.ndarray]:
     """Row numbers within the window, alike lengths together: a batch pads to its longest row."""
     import numpy as np
 
@@ -169,7 +194,8 @@ def _lengths(window: Window) -> np.ndarray:
     return lengths
 
 
-def _inputs(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:
+def inputs_of(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:
+    """The texts of the rows `chosen`, by input."""
     inputs = {TEXT: [window.texts[row] for row in chosen]}
     if window.text_pairs is not None:
         inputs[TEXT_PAIR] = [window.text_pairs[row] for row in chosen]
@@ -177,7 +203,10 @@ def _inputs(window: Window, chosen: np.ndarray) -> dict[str, list[str]]:
 
 
 def _checked(
-    labels_B: np.ndarray, probabilities_BC: np.ndarray, ids: dict[bytes, int]
+    labels_B: np.ndarray,
+    probabilities_BC: np.ndarray,
+    ids: dict[bytes, int],
+    rule: tuple[int, float] | None,
 ) -> np.ndarray:
     """Label ids of a batch of answers; `ValueError` when the outputs contradict each other."""
     import numpy as np
@@ -191,45 +220,11 @@ def _checked(
         problem = f"the unknown label {sorted(unknown)[0]!r}"
     else:
         predicted_B = np.array([ids[label] for label in labels_B.tolist()])
-        scores_B = probabilities_BC[np.arange(len(labels_B)), predicted_B]
-        if (scores_B == probabilities_BC.max(axis=1)).all():
+        if (predicted_B == answering.label_ids(probabilities_BC, rule)).all():
             return predicted_B
-        problem = "a label whose probability is not the largest"
+        problem = "a label that the probabilities do not call for"
+    expected = "the label of the largest one" if rule is None else "the label of its threshold"
     raise ValueError(
         "servable.serving_default: must answer with finite probabilities of its label_names and "
-        f"the label of the largest one; received {problem}; export again"
+        f"{expected}; received {problem}; export again"
     )
-
-
-def _mistakes(
-    window: Window,
-    predicted_N: np.ndarray,
-    probabilities_NC: np.ndarray,
-    label_names: tuple[str, ...],
-) -> Iterator[tuple[float, int, Mistake]]:
-    """(minus score, row number, mistake) of each wrong answer."""
-    for row, label in enumerate(window.labels):
-        place = window.start + row
-        predicted = int(predicted_N[place])
-        if predicted != label:
-            score = float(probabilities_NC[place, predicted])
-            yield (
-                -score,
-                place,
-                Mistake(
-                    text=_shown(window, row),
-                    label=label_names[label],
-                    predicted=label_names[predicted],
-                    score=score,
-                ),
-            )
-
-
-def _shown(window: Window, row: int) -> str:
-    """The text, or both texts, cut to what a report can show."""
-    text = window.texts[row]
-    if window.text_pairs is not None:
-        text = f"{text} | {window.text_pairs[row]}"
-    if len(text) <= MAX_MISTAKE_CHARACTERS:
-        return text
-    return text[: MAX_MISTAKE_CHARACTERS - 1] + "…"

@@ -1,9 +1,11 @@
-"""Answers -> accuracy on parts of the rows: by length, by true label. Pure."""
+"""Answers -> accuracy on parts of the rows: length, true label, columns, language. Pure."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..contracts import Interval, Slice
@@ -11,24 +13,58 @@ from ..contracts import Interval, Slice
 if TYPE_CHECKING:
     import numpy as np
 
-MIN_ROWS = 30
-"""Smaller parts tell nothing: their intervals would span a third of the scale."""
+LANGUAGE = "language"
 
 LENGTH_PARTS = 4
 
 
+@dataclass(frozen=True, kw_only=True)
+class Slices:
+    """Which parts of the rows are looked at, beside quarters by length and the labels."""
+
+    columns: tuple[str, ...] = ()  # of preprocess.source.keep_columns
+    language: bool = False  # as py3langid guesses it of the text; 0.4 ms a row
+    # Smaller parts tell little: the interval of 30 rows spans up to a third of the scale.
+    min_rows: int = 30
+    max_values: int = 20  # of a column, the most frequent; the rows of the others are one part
+
+    def __post_init__(self) -> None:
+        for name in ("min_rows", "max_values"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name}: must be at least 1; received {getattr(self, name)}; the default is "
+                    f"{type(self).__dataclass_fields__[name].default}"
+                )
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError(
+                f"columns: must be different columns; received {', '.join(self.columns)}; name "
+                "each once"
+            )
+
+
 def slices(
-    right_N: np.ndarray, labels_N: np.ndarray, lengths_N: np.ndarray, label_names: tuple[str, ...]
-) -> tuple[Slice, ...]:
-    """Quarters of the rows by length, then labels; parts of fewer than `MIN_ROWS` are left out.
+    right_N: np.ndarray,
+    labels_N: np.ndarray,
+    lengths_N: np.ndarray,
+    label_names: tuple[str, ...],
+    *,
+    values: Mapping[str, Sequence[str]],
+    settings: Slices,
+) -> tuple[tuple[Slice, ...], int]:
+    """Quarters of the rows by length, labels, then values by column; and how many parts were left
+    out for having fewer than `settings.min_rows`.
 
     Args:
         right_N: bool, whether the answer is right.
         labels_N: true label ids.
         lengths_N: characters of each text.
+        values: by column, or `LANGUAGE`, of each row.
     """
     made = [*_by_length(right_N, lengths_N), *_by_label(right_N, labels_N, label_names)]
-    return tuple(one for one in made if one.num_rows >= MIN_ROWS)
+    for column, cells in values.items():
+        made += _by_value(right_N, column, cells, settings.max_values)
+    kept = tuple(one for one in made if one.num_rows >= settings.min_rows)
+    return kept, len(made) - len(kept)
 
 
 def worst(parts: tuple[Slice, ...]) -> Slice | None:
@@ -55,6 +91,23 @@ def _by_label(
         chosen = labels_N == label
         if chosen.any():
             yield _slice("label", name, right_N[chosen])
+
+
+def _by_value(
+    right_N: np.ndarray, column: str, cells: Sequence[str], max_values: int
+) -> Iterator[Slice]:
+    import numpy as np
+
+    counts = Counter(cells)
+    # Equally frequent ones by name, so that the order of the rows does not matter.
+    frequent = sorted(counts, key=lambda value: (-counts[value], value))[:max_values]
+    places = {value: at for at, value in enumerate(frequent)}
+    part_N = np.fromiter((places.get(cell, -1) for cell in cells), np.int64, len(cells))
+    for value, at in places.items():
+        yield _slice(column, value or "(empty)", right_N[part_N == at])
+    if len(counts) > len(frequent):
+        rest = f"{len(counts) - len(frequent):,} other values"
+        yield _slice(column, rest, right_N[part_N == -1])
 
 
 def _slice(column: str, value: str, right: np.ndarray) -> Slice:

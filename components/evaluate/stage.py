@@ -6,25 +6,29 @@ Nothing but the SavedModel answers: what is measured here is what will be served
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 from .. import texts
 from ..contracts import (
     EvalReport,
+    Incumbent,
     Interval,
-    LatencyProfile,
     References,
     Robustness,
     Servable,
     ShardSet,
+    Slice,
 )
 from ..stage import Context, Log
-from . import metrics, predict, slices
-from .gates import Gates, Measured, judge, unmeasurable, verdict
+from . import incumbent, metrics, predict, slices
+from .gates import Gates, Measured, judge, of_latency, of_slices, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
+from .shown import Gallery
+from .slices import Slices
 
-VERSION = 2
+VERSION = 3
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
@@ -43,13 +47,21 @@ class Config:
 
     split: Literal["test", "validation"] = "test"
     bootstrap_samples: int = 1000
-    num_mistakes: int = 20  # most confident wrong answers that the report shows
+    num_mistakes: int = 100  # most confident wrong answers that the report shows
+    num_doubts: int = 50  # and least confident right ones
     robustness_rows: int = 500  # that are asked again with typos, in capitals, ...; 0: none are
+    incumbent: str | None = None  # folder of the model that serves now, from data_dir on
+    slices: Slices = field(default_factory=Slices)
     latency: Latency = field(default_factory=Latency)
     gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
-        least = {"bootstrap_samples": 100, "num_mistakes": 0, "robustness_rows": 0}
+        least = {
+            "bootstrap_samples": 100,
+            "num_mistakes": 0,
+            "num_doubts": 0,
+            "robustness_rows": 0,
+        }
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(
@@ -59,6 +71,11 @@ class Config:
         if self.gates.max_robustness_drop is not None and not self.robustness_rows:
             raise ValueError(
                 "gates.max_robustness_drop: needs robustness_rows above 0; received 0; e.g. 500"
+            )
+        if self.gates.max_drop_from_incumbent is not None and self.incumbent is None:
+            raise ValueError(
+                "gates.max_drop_from_incumbent: needs an incumbent; received null; set "
+                "evaluate.incumbent to the folder of the model that serves now"
             )
         for name in unmeasurable(self.gates, self.latency.batch_sizes):
             size = name.rpartition("_")[2]
@@ -78,19 +95,31 @@ class Inputs:
 Output = EvalReport
 
 
+def check(config: Config, data_dir: Path | str) -> None:
+    """`ValueError` when there is no incumbent where the config says."""
+    if config.incumbent is not None:
+        incumbent.located(config.incumbent, data_dir)
+
+
+def identity(config: Config, data_dir: Path | str) -> object:
+    """The config with the content of the incumbent in place of its path."""
+    fields = asdict(config)
+    if config.incumbent is not None:
+        fields["incumbent"] = incumbent.located(config.incumbent, data_dir).digest()
+    return fields
+
+
 def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     """Latency is taken first: the less this process holds and does meanwhile, the better."""
     shards, servable = inputs.shards, inputs.servable
-    _check_fit(shards, servable, config.split)
+    _check_fit(shards, servable, config)
     costs = _measure_costs(config, inputs, ctx)
     answer = predict.load(servable)
     predictions = _predict(answer, config, inputs, ctx)
     robustness = _robustness(answer, config, inputs, ctx)
-    right_N = predictions.labels_N == predictions.predicted_N
-    parts = slices.slices(right_N, predictions.labels_N, predictions.lengths_N, shards.label_names)
-    confusion = metrics.confusion_matrix(
-        predictions.labels_N, predictions.predicted_N, len(shards.label_names)
-    )
+    rival = _incumbent(predictions, config, inputs, ctx)
+    parts = _slices(predictions, config, shards, ctx.log)
+    confusion = predictions.confusion_matrix()
     accuracy, macro_f1 = metrics.bootstrap(
         confusion, samples=config.bootstrap_samples, seed=ctx.seed
     )
@@ -99,17 +128,20 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     )
     split = shards.split(config.split)
     references = inputs.references.of(config.split)
-    lowest = slices.worst(parts)
     measured = Measured(
         accuracy=accuracy.value,
         accuracy_low=accuracy.low,
         macro_f1=macro_f1.value,
         gain_over_majority=accuracy.value - references.majority,
         gain_over_linear=accuracy.value - references.linear,
-        worst_slice_accuracy=None if lowest is None else lowest.accuracy.value,
         robustness_drop=max((one.drop for one in robustness), default=None),
         expected_calibration_error=calibration_error,
-        **_serving(costs, servable),
+        drop_from_incumbent=None if rival is None else -rival.difference.low,
+        **of_slices(slices.worst(parts)),
+        **of_latency(costs.profiles),
+        cold_start_s=costs.cold_start_s,
+        peak_memory_mb=costs.peak_memory_bytes / 1e6,
+        size_mb=servable.size_bytes / 1e6,
     )
     results = judge(config.gates, measured, servable.parity)
     _warn(config, accuracy, references.linear, ctx.log)
@@ -122,6 +154,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         accuracy=accuracy,
         macro_f1=macro_f1,
         expected_calibration_error=calibration_error,
+        uncalibrated_error=_uncalibrated_error(predictions, servable.temperature),
         per_class=metrics.per_class(confusion, shards.label_names),
         confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
         majority_accuracy=references.majority,
@@ -130,22 +163,42 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
         mistakes=predictions.mistakes,
+        doubts=predictions.doubts,
         slices=parts,
         robustness=robustness,
+        incumbent=rival,
         gates=results,
         verdict=verdict(results),
     )
 
 
-def _serving(costs: ServingCosts, servable: Servable) -> dict[str, Any]:
-    """What gates look at in serving."""
-    return {
-        "p99_ms_batch_1": _p99_ms(costs.profiles, 1),
-        "p99_ms_batch_32": _p99_ms(costs.profiles, 32),
-        "cold_start_s": costs.cold_start_s,
-        "peak_memory_mb": costs.peak_memory_bytes / 1e6,
-        "size_mb": servable.size_bytes / 1e6,
-    }
+def _slices(
+    predictions: predict.Predictions, config: Config, shards: ShardSet, log: Log
+) -> tuple[Slice, ...]:
+    parts, num_small = slices.slices(
+        predictions.labels_N == predictions.predicted_N,
+        predictions.labels_N,
+        predictions.lengths_N,
+        shards.label_names,
+        values=predictions.values,
+        settings=config.slices,
+    )
+    if num_small:
+        log.info(
+            f"{num_small} parts of fewer than {config.slices.min_rows} rows are left out",
+            num_small=num_small,
+        )
+    return parts
+
+
+def _uncalibrated_error(predictions: predict.Predictions, temperature: float) -> float | None:
+    if temperature == 1.0:
+        return None
+    return metrics.expected_calibration_error(
+        predictions.labels_N,
+        predictions.predicted_N,
+        metrics.uncalibrated(predictions.probabilities_NC, temperature),
+    )
 
 
 def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
@@ -162,7 +215,7 @@ def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
         )
 
 
-def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
+def _check_fit(shards: ShardSet, servable: Servable, config: Config) -> None:
     """`ValueError` when the model cannot be judged on these shards."""
     predict.served_dir(servable)
     for name in ("label_names", "has_text_pair", "tokenizer_fingerprint"):
@@ -172,6 +225,12 @@ def _check_fit(shards: ShardSet, servable: Servable, split_name: str) -> None:
                 f"servable.{name}: must be those of the shards, {asked}; received {offered}; "
                 "export a model that was trained on these shards"
             )
+    if unknown := [name for name in config.slices.columns if name not in shards.kept_columns]:
+        raise ValueError(
+            f"evaluate.slices.columns: must be among preprocess.source.keep_columns, "
+            f"{list(shards.kept_columns)}; received {', '.join(unknown)}; keep them there, too"
+        )
+    split_name = config.split
     if not shards.split(split_name).num_examples:
         raise ValueError(
             f"evaluate.split: the split must have rows; received {split_name!r}, which has none; "
@@ -192,6 +251,13 @@ def _measure_costs(config: Config, inputs: Inputs, ctx: Context) -> ServingCosts
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
     )
+    for profile in costs.profiles:
+        if profile.num_warmed < config.latency.num_requests:
+            ctx.log.warning(
+                f"latency, batches of {profile.batch_size}: told of {profile.num_warmed} different "
+                f"requests instead of {config.latency.num_requests}, as many as were warmed up in "
+                "evaluate.latency.max_seconds"
+            )
     return costs
 
 
@@ -209,21 +275,46 @@ def _robustness(
     )
 
 
+def _incumbent(
+    predictions: predict.Predictions, config: Config, inputs: Inputs, ctx: Context
+) -> Incumbent | None:
+    if config.incumbent is None:
+        return None
+    shards, total = inputs.shards, len(predictions.labels_N)
+    found = incumbent.located(config.incumbent, ctx.data_dir)
+    answered_N = incumbent.answers(
+        found,
+        shards,
+        texts.windows(shards, config.split),
+        num_examples=total,
+        batch_size=PREDICT_BATCH_SIZE,
+        progress=lambda completed: ctx.log.progress("incumbent", completed, total),
+    )
+    return incumbent.compared(
+        answered_N,
+        predictions,
+        found=found,
+        shards=shards,
+        samples=config.bootstrap_samples,
+        seed=ctx.seed,
+        log=ctx.log,
+    )
+
+
 def _predict(
     answer: predict.Answer, config: Config, inputs: Inputs, ctx: Context
 ) -> predict.Predictions:
     total = inputs.shards.split(config.split).num_examples
     return predict.predict(
         answer,
-        texts.windows(inputs.shards, config.split),
+        texts.windows(inputs.shards, config.split, kept=config.slices.columns),
         num_examples=total,
-        label_names=inputs.shards.label_names,
+        guess_language=config.slices.language,
         batch_size=PREDICT_BATCH_SIZE,
-        num_mistakes=config.num_mistakes,
+        gallery=Gallery(
+            num_mistakes=config.num_mistakes,
+            num_doubts=config.num_doubts,
+            label_names=inputs.shards.label_names,
+        ),
         progress=lambda completed: ctx.log.progress("predict", completed, total),
     )
-
-
-def _p99_ms(profiles: tuple[LatencyProfile, ...], batch_size: int) -> float | None:
-    """None when that batch size was not measured."""
-    return next((p.p99_ms for p in profiles if p.batch_size == batch_size), None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,15 @@ import tensorflow as tf
 from ..example_spec import model_inputs
 from ..graph_tokenizer import TextTokenizer
 from ..presets import first_line
-from ..serving.answering import LABELS_FILE, MODEL_FILES, PROBABILITIES, TOKENIZER_DIR
+from ..serving.answering import (
+    LABELS_FILE,
+    MODEL_FILES,
+    PROBABILITIES,
+    THRESHOLD_FILE,
+    TOKENIZER_DIR,
+)
+from ..serving.found import one_line
+from .head import Head
 from .signatures import pad, specs, text_specs
 
 OPSET = 17
@@ -24,6 +34,7 @@ def write(
     model: Any,
     tokenizer: TextTokenizer,
     *,
+    head: Head,
     format: str,
     labels_file: Path,
     has_text_pair: bool,
@@ -34,7 +45,7 @@ def write(
         ValueError: the converter is not installed, or cannot convert the model.
     """
     folder.mkdir(parents=True)
-    module = _TokenClassifier(model, has_text_pair)
+    module = _TokenClassifier(model, head, has_text_pair)
     try:
         _CONVERTERS[format](module, folder / MODEL_FILES[format])
     except ImportError as error:
@@ -49,12 +60,16 @@ def write(
         ) from error
     _save_tokenizer(folder / TOKENIZER_DIR, tokenizer, has_text_pair)
     (folder / LABELS_FILE).write_bytes(labels_file.read_bytes())
+    if head.threshold is not None:
+        facts = asdict(head.threshold) | {"label": one_line(head.threshold.label)}
+        text = json.dumps(facts, indent=2, sort_keys=True)
+        (folder / THRESHOLD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 class _TokenClassifier(tf.Module):
     """Features `(B, L)` to probabilities `(B, C)`, as one function of named inputs."""
 
-    def __init__(self, model: Any, has_text_pair: bool) -> None:
+    def __init__(self, model: Any, head: Head, has_text_pair: bool) -> None:
         super().__init__(name="token_classifier")
         self.weights = [weight.value for weight in model.weights]
         names = model_inputs(has_text_pair)
@@ -62,7 +77,7 @@ class _TokenClassifier(tf.Module):
 
         def classify(*features: tf.Tensor) -> dict[str, tf.Tensor]:
             logits = model(dict(zip(names, features, strict=True)), training=False)
-            return {PROBABILITIES: tf.nn.softmax(logits)}
+            return {PROBABILITIES: head.probabilities(logits)}
 
         self.classify = tf.function(classify, input_signature=self.specs, autograph=False)
 

@@ -19,6 +19,7 @@ from ..serving.answering import PROBABILITIES, Answering, SavedModel
 from ..serving.answering import load as load_served
 from ..stage import Log
 from ..tokenizers import load
+from .head import Head
 from .messy import MESSY_TEXTS
 from .signatures import Tensors, pad
 
@@ -43,7 +44,14 @@ class Row:
 
 
 def check(
-    folder: Path, model: Any, shards: ShardSet, *, num_texts: int, tolerance: float, log: Log
+    folder: Path,
+    model: Any,
+    shards: ShardSet,
+    *,
+    head: Head,
+    num_texts: int,
+    tolerance: float,
+    log: Log,
 ) -> Parity:
     """Loads what is served from `folder` again and compares it with `model` and with the shards.
 
@@ -60,7 +68,7 @@ def check(
         sequence_length=shards.sequence_length,
         has_text_pair=shards.has_text_pair,
     )
-    comparison = Comparison(load_served(folder), model, tokenizer, shards)
+    comparison = Comparison(load_served(folder), model, tokenizer, shards, head)
     batches = list(held_out(shards, num_texts))
     available = sum(len(batch.columns[0]) for batch in batches)
     if available < num_texts:
@@ -106,12 +114,18 @@ class Comparison:
     """What is served beside one Keras model and one tokenizer."""
 
     def __init__(
-        self, served: Answering, model: Any, tokenizer: TextTokenizer, shards: ShardSet
+        self,
+        served: Answering,
+        model: Any,
+        tokenizer: TextTokenizer,
+        shards: ShardSet,
+        head: Head,
     ) -> None:
         self._served, self._tokenizer = served, tokenizer
         # As a function: op by op, a recurrent model takes minutes over long rows.
         self._predict = tf.function(
-            lambda features: tf.nn.softmax(model(features, training=False)), reduce_retracing=True
+            lambda features: head.probabilities(model(features, training=False)),
+            reduce_retracing=True,
         )
         self._has_text_pair, self._width = shards.has_text_pair, shards.sequence_length
 

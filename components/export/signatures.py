@@ -21,6 +21,7 @@ from ..example_spec import (
 from ..graph_tokenizer import TextTokenizer, TokenRows
 from ..serving.answering import LABEL, PROBABILITIES, SCORE
 from ..serving.shapes import Shapes
+from .head import Head
 
 EXAMPLES = "examples"
 """Name of the input of the `examples` signature."""
@@ -33,7 +34,8 @@ class ServedClassifier(tf.Module):
     batches are padded to one of few shapes, and for each the part from tokens on is compiled.
 
     Signatures, each giving `label` string `(B,)`, `score` float32 `(B,)` (the probability of that
-    label) and `probabilities` float32 `(B, C)`:
+    label; where `head` has a threshold it may be the smaller one) and `probabilities` float32
+    `(B, C)`:
 
     * `serving_default`: `text` [, `text_pair`], raw strings `(B,)`,
     * `tokens`: `token_ids`, `padding_mask` [, `segment_ids`], int32 `(B, L)`,
@@ -52,6 +54,7 @@ class ServedClassifier(tf.Module):
         label_names: Sequence[str],
         has_text_pair: bool,
         sequence_length: int,
+        head: Head,
         shapes: Shapes | None = None,
     ) -> None:
         super().__init__(name="served_classifier")
@@ -59,7 +62,7 @@ class ServedClassifier(tf.Module):
         self.tokenizer = tokenizer
         # Only the variables: the Keras object would bring every layer's own functions along.
         self.weights = [weight.value for weight in model.weights]
-        classify = _classifier(model, label_names, shapes)
+        classify = _classifier(model, label_names, head, shapes)
         names = model_inputs(has_text_pair)
         texts = text_specs(has_text_pair)
 
@@ -118,19 +121,19 @@ def _drop_uuid(file: Path) -> None:
 
 
 def _classifier(
-    model: Any, label_names: Sequence[str], shapes: Shapes | None
+    model: Any, label_names: Sequence[str], head: Head, shapes: Shapes | None
 ) -> Callable[[Tensors], Tensors]:
     def probabilities_of(features: Tensors) -> tf.Tensor:
-        return tf.nn.softmax(model(features, training=False))
+        return head.probabilities(model(features, training=False))
 
     answer = probabilities_of if shapes is None else _compiled(probabilities_of, shapes)
 
     def classify(features: Tensors) -> Tensors:
         probabilities = answer(features)
-        best = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+        answered = head.label_ids(probabilities, label_names)
         return {
-            LABEL: tf.gather(tf.constant(list(label_names)), best),
-            SCORE: tf.reduce_max(probabilities, axis=-1),
+            LABEL: tf.gather(tf.constant(list(label_names)), answered),
+            SCORE: tf.gather(probabilities, answered, batch_dims=1),
             PROBABILITIES: probabilities,
         }
 

@@ -6,14 +6,19 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import Format, Servable, ShardSet, TrainedModel
 from ..restoring import restored
+from ..serving.found import one_line
 from ..stage import Context
 from ..vocabulary import file_fingerprint
+from .threshold import Rule
 
-VERSION = 3
+if TYPE_CHECKING:
+    from .head import Head
+
+VERSION = 4
 EACH_VARIANT = True
 
 MIN_PARITY_TEXTS = 256
@@ -42,6 +47,8 @@ class Config:
     version: int = 1  # the numbered folder in it; servers offer the highest
     parity_texts: int = 256  # held-out texts to compare on, the fixed messy ones not counted
     parity_tolerance: float = 1e-5  # largest allowed difference of a probability, in float32
+    calibrate: bool = False  # one temperature, fitted on validation, so that certainty is true
+    threshold: Rule | None = None  # of two labels; null: the label of the largest probability
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.model_name):
@@ -83,9 +90,10 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
     A failed comparison does not raise: it stands in `Servable.parity`, for a gate to refuse.
 
     Raises:
-        ValueError: the shards are those of a language model.
+        ValueError: the shards are those of a language model, or temperature or threshold cannot
+            be fitted on them.
     """
-    from . import parity
+    from . import head, parity
 
     shards = inputs.shards
     if shards.task != "classification" or shards.tokenizer == "bpe":
@@ -96,13 +104,17 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
     saved_model_dir = f"{config.model_name}/{config.version}"
     folder = ctx.workdir / saved_model_dir
     model = restored(inputs.model, shards, ctx.hardware)
+    found = head.fitted(
+        model, shards, calibrate=config.calibrate, rule=config.threshold, log=ctx.log
+    )
     ctx.log.progress("export", 0, 2, "saving")
-    _save(model, shards, folder, inputs.model.serve_as)
+    _save(model, shards, folder, inputs.model.serve_as, found)
     ctx.log.progress("export", 1, 2, "comparing")
     result = parity.check(
         folder,
         model,
         shards,
+        head=found,
         num_texts=config.parity_texts,
         tolerance=_tolerance(config, inputs.model),
         log=ctx.log,
@@ -124,6 +136,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
             has_text_pair=shards.has_text_pair,
         ),
         parity=result,
+        temperature=found.temperature,
+        threshold=found.threshold,
     )
 
 
@@ -133,7 +147,7 @@ def _tolerance(config: Config, trained: TrainedModel) -> float:
     return max(config.parity_tolerance, *least) if least else config.parity_tolerance
 
 
-def _save(model: Any, shards: ShardSet, folder: Path, format: Format) -> None:
+def _save(model: Any, shards: ShardSet, folder: Path, format: Format, head: Head) -> None:
     from ..serving.shapes import shapes
     from ..tokenizers import load
     from . import formats
@@ -149,13 +163,14 @@ def _save(model: Any, shards: ShardSet, folder: Path, format: Format) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch:
         labels = Path(scratch) / "labels.txt"
-        lines = [" ".join(name.splitlines()) for name in shards.label_names]  # one line each
+        lines = [one_line(name) for name in shards.label_names]
         labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if format not in ("saved_model", "xla"):
             formats.write(
                 folder,
                 model,
                 tokenizer,
+                head=head,
                 format=format,
                 labels_file=labels,
                 has_text_pair=shards.has_text_pair,
@@ -167,6 +182,7 @@ def _save(model: Any, shards: ShardSet, folder: Path, format: Format) -> None:
             label_names=shards.label_names,
             has_text_pair=shards.has_text_pair,
             sequence_length=shards.sequence_length,
+            head=head,
             shapes=shapes(shards.sequence_length) if format == "xla" else None,
         )
         served.save(folder, vocabulary_file=vocabulary_file, labels_file=labels)

@@ -64,6 +64,7 @@ def _shard_work(plan: Plan, split: str, work: Work) -> ShardWork:
         out_dir=work.out_dir,
         scratch_dir=work.scratch_dir,
         privacy=work.privacy,
+        kept_columns=work.source.keep_columns,
     )
 
 

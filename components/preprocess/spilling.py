@@ -19,7 +19,7 @@ from .labels import MAX_LABELS, configured_labels, unknown_label
 from .leakage import SampledRow, merge_samples
 from .privacy import Redactor
 from .reading import sources
-from .reading.rows import Reject, Row, reject
+from .reading.rows import Reject, Row, cut, reject
 from .reading.source import InputFile
 from .rejects import private, write_rejects
 from .sharding.spill import SpilledRow, SpillWriter
@@ -110,6 +110,7 @@ class Spiller:
             text_pair=None if pair is None else redact(pair),
             label=unseen(row.label) if self._names is None else row.label,
             others=row.others and tuple((name, unseen(cell)) for name, cell in row.others),
+            kept=tuple(map(redact, row.kept)),
         )
 
     def _fault(self, row: Row, cleaned: str, pair: str | None) -> Reject | None:
@@ -132,8 +133,9 @@ class Spiller:
         if file.split == "train" and self._work.cut:
             splits = [cut_split(key, self._work.cut) for key in keys]
         for (row, cleaned, pair), key, split in zip(rows, keys, splits, strict=True):
+            kept = tuple(map(cut, row.kept))  # only now: a redaction may go by what is cut off
             spilled = SpilledRow(
-                row.label, row.text, row.text_pair, cleaned, pair, row.file, row.row
+                row.label, row.text, row.text_pair, cleaned, pair, row.file, row.row, kept
             )
             self._writer.add(split, key, spilled)
             counts = self._labels.setdefault(split, Counter())

@@ -86,6 +86,8 @@ def identity(config: Config, data_dir: Path) -> object:
         del fields[name]
     for split in SPLITS:
         del fields["source"][split]
+    if not config.source.keep_columns:
+        del fields["source"]["keep_columns"]  # keys are as they were before there were such
     fields["cut"] = config.shares()  # the other shares have no effect
     fields["content"] = sources.digest(config.source, data_dir)
     fields["function"] = function_digest(config.source)
@@ -278,6 +280,7 @@ def _shard_set(work: Work, result: Result, rejected: Rejected, ctx: Context) -> 
         redacted=_counts(result.redacted),
         statistics_file=findings.STATISTICS_FILE,
         schema_file=findings.SCHEMA_FILE,
+        kept_columns=work.source.keep_columns,
     )
 
 

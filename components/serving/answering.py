@@ -6,6 +6,7 @@ part from tokens to probabilities as the runtime wants it, and the labels.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ MODEL_FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "mode
 """The part from tokens to probabilities, by format; a SavedModel has all in one."""
 
 TOKENIZER_DIR, LABELS_FILE = "tokenizer", "labels.txt"
+THRESHOLD_FILE = "threshold.json"
+"""`label` and the `probability` from which on it is answered; not there: the largest decides."""
 
 Features = dict[str, Any]
 """Arrays int32 `(B, L)` by the names of `example_spec.model_inputs`."""
@@ -34,8 +37,15 @@ Run = Callable[[Features], "np.ndarray"]
 class Answering:
     """What is served. Columns are lists of B texts: (texts,), or (texts, text pairs)."""
 
+    @property
+    def num_texts(self) -> int:
+        """How many columns it takes."""
+        raise NotImplementedError
+
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
-        """`label` bytes `(B,)`, `score` float32 `(B,)`, `probabilities` float32 `(B, C)`."""
+        """`label` bytes `(B,)`, `score` float32 `(B,)`, the probability of that label, and
+        `probabilities` float32 `(B, C)`.
+        """
         raise NotImplementedError
 
     def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:
@@ -73,6 +83,10 @@ class SavedModel(Answering):
         # Signatures live as long as the model does.
         self.model = tf.saved_model.load(str(folder))
 
+    @property
+    def num_texts(self) -> int:
+        return len(self.model.signatures["serving_default"].structured_input_signature[1])
+
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         return self._ask("serving_default", self._strings(columns))
 
@@ -109,15 +123,20 @@ class TokenModel(Answering):
         self._run = run
         labels = (folder / LABELS_FILE).read_text(encoding="utf-8").split("\n")[:-1]
         self._labels = [label.encode() for label in labels]
+        self._threshold = _threshold(folder / THRESHOLD_FILE, labels)
+
+    @property
+    def num_texts(self) -> int:
+        return self._tokenizer.num_texts
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         import numpy as np
 
         probabilities = self._run(self._features(columns))
-        best = probabilities.argmax(axis=1)
+        answered = label_ids(probabilities, self._threshold)
         return {
-            LABEL: np.array([self._labels[index] for index in best], object),
-            SCORE: probabilities.max(axis=1),
+            LABEL: np.array([self._labels[index] for index in answered], object),
+            SCORE: probabilities[np.arange(len(answered)), answered],
             PROBABILITIES: probabilities,
         }
 
@@ -130,6 +149,28 @@ class TokenModel(Answering):
 
     def _features(self, columns: Sequence[Sequence[str | bytes]]) -> Features:
         return self._tokenizer._ask("serving_default", self._tokenizer._strings(columns))
+
+
+def label_ids(
+    probabilities_BC: np.ndarray, threshold: tuple[int, float] | None = None
+) -> np.ndarray:
+    """The labels that are answered, int64 `(B,)`: of the largest probability or, of two labels, the
+    one of `threshold` (label id, probability) from that probability on.
+    """
+    import numpy as np
+
+    if threshold is None:
+        best: np.ndarray = probabilities_BC.argmax(axis=1)
+        return best
+    label, probability = threshold
+    return np.where(probabilities_BC[:, label] >= np.float32(probability), label, 1 - label)
+
+
+def _threshold(file: Path, labels: list[str]) -> tuple[int, float] | None:
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return labels.index(found["label"]), float(found["probability"])
 
 
 def _onnx(file: Path) -> Run:

@@ -16,7 +16,6 @@ from tpuline.components.contracts import (
     InputVerdict,
     Interval,
     LatencyProfile,
-    Mistake,
     Parity,
     ReasonCount,
     Robustness,
@@ -24,6 +23,7 @@ from tpuline.components.contracts import (
     Servable,
     Shard,
     ShardSet,
+    ShownRow,
     Slice,
     Split,
     TrainedModel,
@@ -265,9 +265,10 @@ def _evaluation(labels: tuple[str, ...], passed: bool) -> EvalReport:
         latency=tuple(_latency(b, ms, dice) for b, ms in ((1, 2.9), (8, 6.4), (32, 18.7))),
         cold_start_s=1.93, peak_memory_bytes=861_234_567,
         mistakes=tuple(
-            Mistake(text=text, label=labels[i], predicted=labels[j], score=0.981 - 0.03 * n)
+            ShownRow(text=text, label=labels[i], predicted=labels[j], score=0.981 - 0.03 * n)
             for n, (text, i, j) in enumerate(_MISTAKES)
         ),
+        doubts=(ShownRow(text="it is late", label=labels[0], predicted=labels[0], score=0.31),),
         gates=gates, verdict=Verdict(blessed=passed, reasons=reasons),
         predictions_file="predictions.npz",
         slices=(

@@ -119,6 +119,10 @@ def test_wrong_value_names_its_path_and_what_was_received(override: str, words: 
             ["hardware.strategy=tpu", "hardware.precision=mixed_float16"],
             ["hardware.precision", "mixed_bfloat16"],
         ),
+        (
+            ["evaluate.slices.columns=[shop]", "preprocess.source.keep_columns=[store]"],
+            ["evaluate.slices.columns", "preprocess.source.keep_columns (store)", "shop"],
+        ),
         (["preprocess.cut={test: 0}"], ["preprocess.cut.test"]),
         (["preprocess.cut={validation: 0.6, test: 0.6}"], ["cut"]),
     ],

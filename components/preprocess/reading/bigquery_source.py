@@ -74,7 +74,7 @@ def _wanted(source: Source, schema: Any) -> list[Any]:
     return [
         field
         for field in schema
-        if field.name in source.columns()
+        if field.name in source.all_fields().values()
         or not (field.mode == "REPEATED" or field.field_type in ("RECORD", "STRUCT"))
     ]
 

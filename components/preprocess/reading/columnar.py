@@ -8,7 +8,7 @@ from typing import Any
 
 from .header import require_columns
 from .picking import MAX_OTHERS, Made, is_sampled, other_cells, value_picker
-from .rows import NO_LABEL, row_of_values
+from .rows import NO_LABEL, kept_cell, row_of_values
 from .source import InputFile, Source
 from .stripes import Stripe
 from .tables import Table, open_arrow, open_parquet
@@ -20,7 +20,9 @@ NAMES = {"parquet": "Parquet", "arrow": "Arrow IPC"}
 def read_columnar(source: Source, input_file: InputFile, stripe: Stripe) -> Iterator[Made]:
     """Rows of a Parquet or Arrow file, counted from 1; plain and dictionary columns alike."""
     with _opened(source, input_file) as table:
-        names = None if source.function else [*source.columns(), *_others(source, table)]
+        names = (
+            None if source.function else [*source.all_fields().values(), *_others(source, table)]
+        )
         for batch in _batches(input_file, table, names, stripe):
             start = stripe.count
             for first, num_rows in stripe.parts(len(batch)):
@@ -34,7 +36,7 @@ def read_columnar(source: Source, input_file: InputFile, stripe: Stripe) -> Iter
 def check_columnar(source: Source, input_file: InputFile) -> None:
     """`ValueError` unless the schema has the wanted columns and there are rows."""
     with _opened(source, input_file) as table:
-        names = None if source.function else source.columns()
+        names = None if source.function else [*source.all_fields().values()]
         batches = _batches(input_file, table, names, Stripe())
         if not any(map(len, batches)):
             raise no_rows(input_file, f"{NAMES[input_file.format]} of none")
@@ -49,6 +51,7 @@ def _rows(source: Source, input_file: InputFile, part: Any, number: int) -> Iter
     labels = columns.get("label_column", nothing)
     pairs = columns.get("text_pair_column")
     others = list(zip(part.schema.names, part.columns, strict=True))[len(wanted) :]
+    kept = [_values(column) for _, column in others[: len(source.keep_columns)]]
     for at, (text, label) in enumerate(zip(texts, labels, strict=True)):
         sampled = others and is_sampled(number + at)
         yield row_of_values(
@@ -59,6 +62,7 @@ def _rows(source: Source, input_file: InputFile, part: Any, number: int) -> Iter
             max_bytes=source.max_line_bytes,
             label_map=source.label_map,
             others=other_cells(_cells_at(others, at)) if sampled else None,
+            kept=tuple(kept_cell(column[at]) for column in kept),
         )
 
 
@@ -84,7 +88,7 @@ def _others(source: Source, table: Table) -> list[str]:
     return [
         field.name
         for field in table.schema
-        if field.name not in source.columns()
+        if field.name not in source.all_fields().values()
         and names.count(field.name) == 1
         and field.name not in table.large
         and not types.is_nested(_value_type(field.type))

@@ -23,7 +23,7 @@ def require_columns(
     """
     if source.function is not None:
         return
-    for field, column in source.fields().items():
+    for field, column in source.all_fields().items():
         if found.count(column) == 1:
             continue
         blame = f"preprocess.source.{field}: must be a column of {input_file.name}"

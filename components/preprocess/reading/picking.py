@@ -11,6 +11,7 @@ from .rows import (
     Reject,
     Row,
     encodable,
+    kept_cell,
     label_name,
     reject,
     row_of_strings,
@@ -46,6 +47,7 @@ def field_picker(
     text_at = at["text_column"]
     label_at, pair_at = at.get("label_column"), at.get("text_pair_column")
     folder_label = input_file.label
+    kept_at = [header.index(column) for column in source.keep_columns]
     others_at = [(i, encodable(cell)) for i, cell in enumerate(header) if i not in at.values()]
     del others_at[MAX_OTHERS:]
 
@@ -61,6 +63,7 @@ def field_picker(
             label=folder_label if label_at is None else fields[label_at],
             label_map=label_map,
             others=others,
+            kept=tuple(kept_cell(fields[i]) for i in kept_at),
         )
 
     return pick
@@ -98,7 +101,7 @@ def row_of_mapping(
 ) -> Row | Reject:
     """A `Row` of what `found` has under the wanted names; the label from there too if wanted."""
     columns = source.fields()
-    for column in columns.values():
+    for column in (*columns.values(), *source.keep_columns):
         if column not in found:
             return reject(file, number, "missing_column", f"there is no column {column!r}")
     texts = {"text": found[source.text_column]}
@@ -117,6 +120,7 @@ def row_of_mapping(
         max_bytes=source.max_line_bytes,
         label_map=source.label_map,
         others=others,
+        kept=tuple(kept_cell(found[column]) for column in source.keep_columns),
     )
 
 

@@ -47,6 +47,7 @@ class Row(NamedTuple):
     label: str  # name or id as in the cell, white space around it removed; "" without labels
     # Other columns and their cells as text, for a sample of the rows only.
     others: tuple[tuple[str, str], ...] | None = None
+    kept: tuple[str, ...] = ()  # cells of `keep_columns`, see `kept_cell`
 
 
 class Cells(NamedTuple):
@@ -87,6 +88,7 @@ def row_of_strings(
     label: str | None,
     label_map: Mapping[str, str] | None = None,
     others: tuple[tuple[str, str], ...] | None = None,
+    kept: tuple[str, ...] = (),
 ) -> Row | Reject:
     """A `Row`, when its strings are sound text. `label`: None where the source has no labels.
 
@@ -109,7 +111,7 @@ def row_of_strings(
                 return reject(file, row, "undecodable", f"the {name} is not UTF-8: {problem}")
     if "\0" in text or "\0" in label or (text_pair is not None and "\0" in text_pair):
         return reject(file, row, "nul_byte", "a NUL byte: binary data or UTF-16, not text")
-    return Row(file, row, text, text_pair, label, others)
+    return Row(file, row, text, text_pair, label, others, kept)
 
 
 def row_of_values(
@@ -121,6 +123,7 @@ def row_of_values(
     max_bytes: int,
     label_map: Mapping[str, str] | None = None,
     others: tuple[tuple[str, str], ...] | None = None,
+    kept: tuple[str, ...] = (),
 ) -> Row | Reject:
     """A `Row` of typed cells (JSON, Parquet, TFDS), when their types and sizes allow.
 
@@ -157,6 +160,7 @@ def row_of_values(
         label=named,
         label_map=label_map,
         others=others,
+        kept=kept,
     )
 
 
@@ -181,6 +185,13 @@ def label_name(label: object) -> str | None:
     if isinstance(label, int) or (isinstance(label, float) and label.is_integer()):
         return str(int(label))
     return None
+
+
+def kept_cell(cell: object) -> str:
+    """A cell as text that can be stored: "" for null, the words of Python for what is nested."""
+    named = label_name(cell)
+    text = str(cell) if named is None else named
+    return encodable(show_cr(text[:MAX_KEPT]).replace("\0", "\ufffd"))
 
 
 def encodable(text: str) -> str:

@@ -16,6 +16,7 @@ Format = Literal[
     "csv", "tsv", "jsonl", "text", "lines", "parquet", "arrow", "tfds", "bigquery", "sample"
 ]
 Compression = Literal["", "gz", "bz2", "zst"]
+KEEP = "keep_columns"
 PLAIN = ("text", "lines")  # no columns: the text is all that such a file holds
 
 
@@ -38,6 +39,8 @@ class Source:
     text_pair_column: str | None = None
     label_column: str | None = "label"  # None: texts without labels
     label_from: Literal["column", "folder"] = "column"  # folder: the name of the file's own
+    # Other columns, kept beside the texts as text of at most 200 characters: for evaluate.slices.
+    keep_columns: tuple[str, ...] = ()
     label_map: dict[str, str] | None = None  # cell -> name; other cells stay as they are
     label_names: tuple[str, ...] | None = None  # by id; None: learnt from train
     # "package.module:name", called with each row as a dict of all columns; gives a dict, a list of
@@ -91,6 +94,11 @@ class Source:
         """The columns to read: text, label, second text; the latter two where there are such."""
         return tuple(self.fields().values())
 
+    def all_fields(self) -> dict[str, str]:
+        """Those of `fields`, and the columns that are kept besides."""
+        kept = {f"{KEEP}.{at}": column for at, column in enumerate(self.keep_columns)}
+        return self.fields() | kept
+
     def _check_columns(self) -> None:
         for field in ("text_column", "label_column", "text_pair_column"):
             if getattr(self, field) == "":
@@ -101,6 +109,12 @@ class Source:
                 "text_column: text, label and text pair must be different columns; received "
                 f"{', '.join(columns)}; name one column each"
             )
+        kept = self.keep_columns
+        if "" in kept or len(set(kept)) < len(kept) or set(kept) & set(columns):
+            raise ValueError(
+                f"{KEEP}: must be different columns beside {', '.join(columns)}; received "
+                f"{', '.join(map(repr, kept))}; name each other column once"
+            )
         if self.function is not None and not _FUNCTION.fullmatch(self.function):
             raise ValueError(
                 "function: must look like package.module:name; received "
@@ -108,6 +122,11 @@ class Source:
             )
         if self.format not in PLAIN or self.function is not None:
             return
+        if kept:
+            raise ValueError(
+                f"{KEEP}: must be empty with format {self.format!r}, whose files hold nothing but "
+                f"text; received {', '.join(kept)}; leave it out"
+            )
         if "label_column" in self.fields() or self.text_pair_column is not None:
             raise ValueError(
                 f"label_column: must be null with format {self.format!r}, whose files hold nothing "

@@ -175,7 +175,7 @@ def _examples(
     builder = tfds.builder_from_directory(input_file.path)
     features = builder.info.features
     require_columns(source, input_file, sorted(features))
-    wanted = features if source.function is not None else source.columns()
+    wanted = features if source.function is not None else source.all_fields().values()
     dataset = builder.as_dataset(
         split=input_file.tfds_split,
         shuffle_files=False,

@@ -52,6 +52,7 @@ class ShardWork:
     out_dir: str
     scratch_dir: str
     privacy: Privacy
+    kept_columns: tuple[str, ...] = ()
 
 
 def write_shard(
@@ -178,6 +179,7 @@ class ShardFiles:
                     texts,
                     has_text_pair=self._work.has_text_pair,
                     labelled=self._work.num_labels > 0,
+                    kept_columns=self._work.kept_columns,
                 )
             )
             self._stack = stack.pop_all()

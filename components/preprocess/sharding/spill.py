@@ -39,6 +39,7 @@ class SpilledRow(NamedTuple):
     cleaned_pair: str | None
     file: str
     row: int
+    kept: tuple[str, ...] = ()  # cells of other columns
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class SpillWriter:
         bucket = self._buckets.get(place)
         if bucket is None:
             bucket = self._buckets[place] = _Bucket(file=self._open(self._path(*place)))
-        label, text, pair, cleaned, cleaned_pair, name, number = row
+        label, text, pair, cleaned, cleaned_pair, name, number, kept = row
         # A cleaned text is stored only where it differs.
         strings = (
             label,
@@ -77,6 +78,7 @@ class SpillWriter:
             _NONE if pair is None else pair,
             _NONE if cleaned == text else cleaned,
             _NONE if cleaned_pair is None or cleaned_pair == pair else cleaned_pair,
+            *kept,
         )
         content = "\0".join(strings).encode()
         record = b"%b%b\0%b" % (key, content, f"{name}\0{number}".encode(errors=_ODD))
@@ -120,7 +122,7 @@ def read_sorted(spilled: Iterable[SpillFile], keys: KeyRange) -> Iterator[tuple[
     records.reverse()
     while records:  # popped, so that a record is gone when its row is made
         record = records.pop()
-        label, text, pair, cleaned, cleaned_pair, name, number = (
+        label, text, pair, cleaned, cleaned_pair, *kept, name, number = (
             record[KEY_BYTES:].decode(errors=_ODD).split("\0")
         )
         text_pair = None if pair == _NONE else pair
@@ -132,6 +134,7 @@ def read_sorted(spilled: Iterable[SpillFile], keys: KeyRange) -> Iterator[tuple[
             cleaned_pair=text_pair if cleaned_pair == _NONE else cleaned_pair,
             file=name,
             row=int(number),
+            kept=tuple(kept),
         )
         yield record[:KEY_BYTES], row
 

@@ -1,11 +1,12 @@
-"""Raw texts of a shard's rows -> Parquet: content id, texts and label, in the order of the rows."""
+"""Raw texts of a shard's rows -> Parquet: id, texts, label, kept cells, in the rows' order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...example_spec import ID, LABEL, TEXT, TEXT_PAIR
+from ...example_spec import ID, LABEL, TEXT, TEXT_PAIR, kept_column
 from .spill import SpilledRow
 
 ROW_GROUP_ROWS = 4096
@@ -14,7 +15,14 @@ ROW_GROUP_ROWS = 4096
 class TextsWriter:
     """Writes row groups of `ROW_GROUP_ROWS` or a little more."""
 
-    def __init__(self, path: Path, *, has_text_pair: bool, labelled: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        has_text_pair: bool,
+        labelled: bool,
+        kept_columns: Sequence[str] = (),
+    ) -> None:
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -24,6 +32,8 @@ class TextsWriter:
             columns.append((TEXT_PAIR, pa.string()))
         if labelled:
             columns.append((LABEL, pa.int32()))
+        columns += [(kept_column(name), pa.string()) for name in kept_columns]
+        self._num_kept = len(kept_columns)
         self._schema = pa.schema(columns)
         # Texts seldom repeat: a dictionary costs time and gives nothing.
         self._writer = parquet.ParquetWriter(
@@ -48,6 +58,7 @@ class TextsWriter:
         if self._labelled:
             assert labels is not None
             values.append(labels)
+        values += [[row.kept[at] for row in rows] for at in range(self._num_kept)]
         for column, added in zip(self._columns, values, strict=True):
             column += added
         if len(self._columns[0]) >= ROW_GROUP_ROWS:

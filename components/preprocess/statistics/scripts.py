@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from .identifier import language
+from ...languages import language
 
 LANGUAGE_CHARACTERS = 300  # of a text, its beginning: enough to tell
 MIN_LANGUAGE_CHARACTERS = 20  # shorter texts are not asked: the answer would be a guess

@@ -57,13 +57,19 @@ def context(tmp_path: Path, log: Recorder) -> Context:
     return Context(workdir=workdir, data_dir=tmp_path, seed=7, hardware=NoHardware(), log=log)
 
 
-def write_shards(folder: Path, splits: dict[str, list[Row]], *, num_shards: int = 2) -> ShardSet:
-    """Only what judging reads: counts and texts files."""
+def write_shards(
+    folder: Path,
+    splits: dict[str, list[Row]],
+    *,
+    num_shards: int = 2,
+    kept: dict[str, list[str]] | None = None,
+) -> ShardSet:
+    """Only what judging reads: counts and texts files; `kept` has cells by column, in row order."""
     has_text_pair = any(pair is not None for rows in splits.values() for _, pair, _ in rows)
     return ShardSet(
         uri=str(folder),
         splits=tuple(
-            _write_split(folder, name, rows, has_text_pair, num_shards)
+            _write_split(folder, name, rows, has_text_pair, num_shards, kept or {})
             for name, rows in splits.items()
         ),
         label_names=LABEL_NAMES,
@@ -76,11 +82,17 @@ def write_shards(folder: Path, splits: dict[str, list[Row]], *, num_shards: int 
         rejects_file="rejects.jsonl",
         num_rejected=0,
         rejected_by_reason=(),
+        kept_columns=tuple(kept or ()),
     )
 
 
 def _write_split(
-    folder: Path, name: str, rows: list[Row], has_text_pair: bool, num_shards: int
+    folder: Path,
+    name: str,
+    rows: list[Row],
+    has_text_pair: bool,
+    num_shards: int,
+    kept: dict[str, list[str]],
 ) -> Split:
     import pyarrow as pa
     from pyarrow import parquet
@@ -93,6 +105,8 @@ def _write_split(
         if has_text_pair:
             columns["text_pair"] = pa.array([row[1] for row in chosen], pa.string())
         columns["label"] = pa.array([row[2] for row in chosen], pa.int64())
+        for column, cells in kept.items():
+            columns[f"kept.{column}"] = pa.array([cells[place] for place in places], pa.string())
         texts_file = f"{name}/texts-{number:05d}-of-{num_shards:05d}.parquet"
         parquet.write_table(pa.table(columns), folder / texts_file)
         shards.append(
@@ -181,6 +195,15 @@ def word_model(export_word_model: Callable[..., Servable]) -> Servable:
     return export_word_model()
 
 
+@pytest.fixture(scope="session")
+def deaf_model(export_word_model: Callable[..., Servable]) -> Path:
+    """Folder of a model that answers `positive` to everything; its labels stand in other order."""
+    servable = export_word_model(broken="deaf")
+    folder = Path(servable.uri) / servable.saved_model_dir
+    (folder / "assets" / "labels.txt").write_text("positive\nnegative\n", encoding="utf-8")
+    return folder
+
+
 def _save_word_model(folder: Path, has_text_pair: bool, broken: str | None) -> None:
     import tensorflow as tf
 
@@ -194,6 +217,9 @@ def _save_word_model(folder: Path, has_text_pair: bool, broken: str | None) -> N
             probabilities = probabilities + float("nan")
         if broken == "label":
             is_good = tf.logical_not(is_good)
+        if broken == "deaf":
+            is_good = tf.ones_like(is_good)
+            probabilities = tf.stack([1.0 - score, score], axis=1)
         names = ("bad?", "good?") if broken == "names" else LABEL_NAMES
         return {
             "label": tf.where(is_good, names[1], names[0]),
@@ -215,3 +241,5 @@ def _save_word_model(folder: Path, has_text_pair: bool, broken: str | None) -> N
     module = WordModel()
     served = module.paired if has_text_pair else module.single
     tf.saved_model.save(module, str(folder), signatures={"serving_default": served})
+    (folder / "assets").mkdir(exist_ok=True)
+    (folder / "assets" / "labels.txt").write_text("\n".join(LABEL_NAMES) + "\n", encoding="utf-8")

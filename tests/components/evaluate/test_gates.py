@@ -16,6 +16,7 @@ MEASURED = Measured(
     macro_f1=0.8,
     worst_slice_accuracy=0.7,
     robustness_drop=0.04,
+    drop_from_incumbent=0.01,
     gain_over_majority=0.3,
     gain_over_linear=-0.01,
     expected_calibration_error=0.05,
@@ -35,6 +36,12 @@ def test_every_gate_passes_on_its_bound_and_fails_beyond_it(name: str):
     *_, missed = judge(Gates(**{name: value + step}), MEASURED, PARITY)
     assert (met.name, met.passed) == (name, True)
     assert (missed.name, missed.passed) == (name, False)
+
+
+def test_the_worst_slice_is_named():
+    measured = replace(MEASURED, notes={"min_worst_slice_accuracy": "shop Bern"})
+    *_, missed = judge(Gates(min_worst_slice_accuracy=0.8), measured, PARITY)
+    assert missed.message == "0.700 is below the required 0.800: shop Bern"
 
 
 def test_a_model_without_gates_is_judged_by_parity_alone():

@@ -26,19 +26,42 @@ class Work:
 
 
 def test_percentiles_and_throughput_of_known_samples():
-    profile = summarize([float(n) for n in range(1, 101)], batch_size=4)
+    profile = summarize([float(n) for n in range(1, 101)], batch_size=4, num_warmed=9)
     assert (profile.p50_ms, profile.p90_ms, profile.p99_ms) == pytest.approx((50.5, 90.1, 99.01))
     assert profile.texts_per_s == pytest.approx(4 * 100 / 5.050)
-    assert (profile.num_requests, profile.batch_size) == (100, 4)
+    assert (profile.num_requests, profile.num_warmed, profile.batch_size) == (100, 9, 4)
     assert profile.samples_ms[:3] == (1.0, 2.0, 3.0)
 
 
-def test_warm_up_requests_are_made_and_not_timed():
-    work = Work(slow=(0, 1))  # the first two cost as much as a hundred others
-    profile = measure(work, batch_size=1, settings=Latency(num_requests=40, warmup_requests=2))
-    assert work.asked == list(range(42))
-    assert profile.num_requests == 40
-    assert max(profile.samples_ms[:2]) < 20 * profile.p50_ms
+class Compiler(Work):
+    """As a compiled model: every request costs much when it is made for the first time."""
+
+    def __call__(self, index: int) -> int:
+        self.slow = () if index in self.asked else (index,)
+        return super().__call__(index)
+
+
+def test_no_request_is_timed_that_was_never_made_before():
+    compiler = Compiler()
+    profile = measure(compiler, batch_size=1, settings=Latency(num_requests=60))
+    assert compiler.asked == [*range(60), *range(60)]
+    assert (profile.num_requests, profile.num_warmed) == (60, 60)
+    assert profile.p90_ms < 20 * profile.p50_ms
+
+
+def test_warm_up_that_is_cut_short_leaves_the_requests_it_did_not_reach_untimed():
+    settings = Latency(num_requests=10_000, max_seconds=1e-6)
+    compiler = Compiler()
+    profile = measure(compiler, batch_size=1, settings=settings)
+    assert compiler.asked == [*range(MIN_REQUESTS), *range(MIN_REQUESTS)]
+    assert (profile.num_requests, profile.num_warmed) == (MIN_REQUESTS, MIN_REQUESTS)
+
+
+def test_few_requests_are_warmed_up_as_often_as_asked_for():
+    work = Work()
+    profile = measure(work, batch_size=1, settings=Latency(num_requests=2, warmup_requests=5))
+    assert work.asked == [0, 1, 0, 1, 0, 0, 1]
+    assert profile.num_warmed == 2
 
 
 def test_a_slow_request_shows_in_the_tail_and_not_in_the_median():
@@ -46,14 +69,6 @@ def test_a_slow_request_shows_in_the_tail_and_not_in_the_median():
     profile = measure(Work(slow=(20,)), batch_size=1, settings=settings)
     assert int(np.argmax(profile.samples_ms)) == 20
     assert profile.p99_ms > 5 * profile.p50_ms
-
-
-def test_the_time_limit_ends_measuring_but_never_before_thirty_requests():
-    settings = Latency(num_requests=10_000, warmup_requests=5_000, max_seconds=1e-6)
-    work = Work()
-    profile = measure(work, batch_size=1, settings=settings)
-    assert profile.num_requests == MIN_REQUESTS
-    assert len(work.asked) == 1 + MIN_REQUESTS
 
 
 @pytest.mark.parametrize(
@@ -94,6 +109,7 @@ def test_the_child_measures_itself_and_imports_only_what_serves(
         "tpuline.components.evaluate",
         "tpuline.components.evaluate.latency",
         "tpuline.components.example_spec",
+        "tpuline.components.measured",
         "tpuline.components.modeling",
         "tpuline.components.serving",
         "tpuline.components.serving.answering",

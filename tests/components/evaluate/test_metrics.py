@@ -129,3 +129,12 @@ def test_a_bin_of_calibration_holds_its_upper_edge():
         np.array([1, 0]), np.array([0, 0]), probabilities, num_bins=2
     )
     assert error == pytest.approx(0.25 + 0.125)
+
+
+def test_probabilities_are_those_of_the_logits_before_a_temperature():
+    from scipy.special import softmax
+
+    logits = np.array([[3.0, -1.0, 0.5], [-200.0, 200.0, 0.0]])
+    scaled = softmax(logits / 2.5, axis=1).astype(np.float32)
+    before = metrics.uncalibrated(scaled, 2.5)
+    assert before == pytest.approx(softmax(logits, axis=1), abs=1e-6)

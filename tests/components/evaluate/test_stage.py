@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from tpuline.components.contracts import EvalReport, Servable, ShardSet
 from tpuline.components.evaluate import stage
 from tpuline.components.evaluate.gates import Gates
 from tpuline.components.evaluate.latency import Latency
+from tpuline.components.evaluate.slices import Slices
 from tpuline.components.stage import Context
 
 from .conftest import Recorder, references, write_shards
@@ -25,6 +27,7 @@ GATES = Gates(  # every one; only min_gain_over_linear is out of reach
     min_macro_f1=0.9,
     min_worst_slice_accuracy=0.8,
     max_robustness_drop=0.9,  # it knows no capitals
+    max_drop_from_incumbent=0.0,
     min_gain_over_majority=0.1,
     min_gain_over_linear=0.1,
     max_expected_calibration_error=0.9,
@@ -44,9 +47,15 @@ def judge(
 
 
 def test_a_servable_is_judged_from_raw_strings(
-    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+    corpus: ShardSet, word_model: Servable, deaf_model: Path, context: Context, log: Recorder
 ):
-    config = stage.Config(latency=replace(QUICK, batch_sizes=(1, 32)), num_mistakes=3, gates=GATES)
+    config = stage.Config(
+        latency=replace(QUICK, batch_sizes=(1, 32)),
+        num_mistakes=3,
+        num_doubts=4,
+        incumbent=str(deaf_model),
+        gates=GATES,
+    )
     started = time.perf_counter()
     report = stage.run(
         config,
@@ -64,17 +73,24 @@ def test_a_servable_is_judged_from_raw_strings(
     assert [(p.batch_size, p.num_requests) for p in report.latency] == [(1, 10), (32, 10)]
     assert 0 < report.cold_start_s < time.perf_counter() - started
     assert report.peak_memory_bytes > 100e6
-    assert len(report.mistakes) == 3
+    assert (len(report.mistakes), len(report.doubts)) == (3, 4)
     assert report.uri == str(context.workdir)
     with np.load(context.workdir / report.predictions_file) as found:
         assert (found["labels"] == found["predicted"]).mean() == report.accuracy.value
         assert found["probabilities"].shape == (120, 2)
     assert log.tasks["predict"] == 1.0
+    assert report.incumbent and report.incumbent.gained > report.incumbent.lost > 0
+    assert report.incumbent.difference.value == pytest.approx(
+        report.accuracy.value - report.incumbent.accuracy.value
+    )
 
     assert [gate.name for gate in report.gates if not gate.passed] == ["min_gain_over_linear"]
     assert not report.verdict.blessed
     assert report.verdict.reasons[0] == "min_gain_over_linear: 0.000 is below the required 0.100"
     _, *judged = report.gates
+    worst = min(report.slices, key=lambda part: part.accuracy.value)
+    (named,) = [gate for gate in judged if gate.name == "min_worst_slice_accuracy"]
+    assert named.message.endswith(f": {worst.column} {worst.value}")
     assert {gate.name: gate.message.split()[0] for gate in judged} == {
         name: f"{value:.3f}" for name, value in what_gates_look_at(report).items()
     }
@@ -82,6 +98,7 @@ def test_a_servable_is_judged_from_raw_strings(
 
 def what_gates_look_at(report: EvalReport) -> dict[str, float]:
     single, batch = report.latency
+    assert report.incumbent
     return {
         "min_accuracy": report.accuracy.value,
         "min_accuracy_low": report.accuracy.low,
@@ -90,6 +107,7 @@ def what_gates_look_at(report: EvalReport) -> dict[str, float]:
         "min_gain_over_linear": report.accuracy.value - report.linear_accuracy,
         "min_worst_slice_accuracy": min(part.accuracy.value for part in report.slices),
         "max_robustness_drop": max(one.drop for one in report.robustness),
+        "max_drop_from_incumbent": -report.incumbent.difference.low,
         "max_expected_calibration_error": report.expected_calibration_error,
         "max_p99_ms_batch_1": single.p99_ms,
         "max_p99_ms_batch_32": batch.p99_ms,
@@ -160,12 +178,45 @@ def test_a_pair_model_is_timed_with_pairs(
     assert report.verdict.blessed
 
 
+def test_slices_of_a_column_that_was_not_kept_are_refused(
+    corpus: ShardSet, word_model: Servable, context: Context
+):
+    config = stage.Config(slices=Slices(columns=("shop",)))
+    with pytest.raises(ValueError, match=r"^evaluate.slices.columns: must be among .*'?shop"):
+        judge(config, corpus, word_model, context)
+
+
+def test_a_gate_on_the_incumbent_needs_one():
+    with pytest.raises(ValueError, match=r"^gates.max_drop_from_incumbent: .*received null; set"):
+        stage.Config(gates=Gates(max_drop_from_incumbent=0.01))
+
+
+def test_the_cache_key_follows_what_the_incumbent_holds_and_not_where_it_lies(
+    deaf_model: Path, tmp_path: Path
+):
+    def facts(folder: Path) -> object:
+        return stage.identity(stage.Config(incumbent=folder.name), folder.parent)
+
+    moved = tmp_path / "moved"
+    shutil.copytree(deaf_model, moved)
+    assert facts(moved) == facts(deaf_model)
+    (moved / "assets" / "labels.txt").write_text("positive\nnegative\nother\n")
+    assert facts(moved) != facts(deaf_model)
+
+
+def test_an_incumbent_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*old, which holds none"):
+        stage.check(stage.Config(incumbent="old"), tmp_path)
+    with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*received gs://bucket/m;"):
+        stage.check(stage.Config(incumbent="gs://bucket/m"), tmp_path)
+
+
 def test_a_latency_gate_needs_its_batch_size_measured():
     with pytest.raises(ValueError, match=r"^gates.max_p99_ms_batch_32: .*received \[1\]; add 32"):
         stage.Config(latency=Latency(batch_sizes=(1,)), gates=Gates(max_p99_ms_batch_32=50))
 
 
-@pytest.mark.parametrize("field", ["bootstrap_samples", "num_mistakes"])
+@pytest.mark.parametrize("field", ["bootstrap_samples", "num_mistakes", "num_doubts"])
 def test_counts_that_cannot_be_meant_are_refused(field: str):
     with pytest.raises(ValueError, match=f"^{field}: must be at least .*; received -1; "):
         stage.Config(**{field: -1})

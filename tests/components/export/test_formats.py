@@ -61,6 +61,7 @@ def test_format_answers_as_the_keras_model_does(made: Made, format: Format) -> N
     texts = [text.decode("utf-8", "replace") for text in MESSY_TEXTS[:5]]
     columns = [texts, texts[::-1]] if made.shards.has_text_pair else [texts]
     answers = made.served(servable).texts(columns)
+    assert made.served(servable).num_texts == len(columns)
     best = answers["probabilities"].argmax(axis=1)
     assert [name.decode() for name in answers["label"]] == [toy.LABEL_NAMES[i] for i in best]
     np.testing.assert_array_equal(answers["score"], answers["probabilities"].max(axis=1))

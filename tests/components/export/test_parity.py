@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tpuline.components.contracts import Parity, Servable, ShardSet, TrainedModel
+from tpuline.components.export.head import Head
 from tpuline.components.export.messy import MESSY_TEXTS
 from tpuline.components.export.parity import Row, check, held_out, judge
 from tpuline.components.export.stage import Config, Inputs, run
@@ -41,7 +42,10 @@ def compare(
     sound, trained, servable = made
 
     def compare(
-        *, shards: ShardSet = sound, tamper: Callable[[Any], None] | None = None
+        *,
+        shards: ShardSet = sound,
+        tamper: Callable[[Any], None] | None = None,
+        temperature: float = 1.0,
     ) -> tuple[Parity, list[str]]:
         model = build(
             SPEC,
@@ -55,7 +59,8 @@ def compare(
             tamper(model)
         log = toy.MemoryLog()
         folder = Path(servable.uri) / servable.saved_model_dir
-        parity = check(folder, model, shards, num_texts=256, tolerance=1e-5, log=log)
+        head = Head(temperature=temperature)
+        parity = check(folder, model, shards, head=head, num_texts=256, tolerance=1e-5, log=log)
         return parity, log.warnings
 
     return compare
@@ -78,6 +83,11 @@ def test_parity_fails_when_one_weight_differs(compare: Compare) -> None:
     assert 1e-5 < parity.max_abs_diff < 1e-2
     assert len(warnings) == 1
     assert "probabilities differ" in warnings[0]
+
+
+def test_parity_fails_when_the_temperature_differs(compare: Compare) -> None:
+    parity, _ = compare(temperature=1.01)
+    assert not parity.passed and parity.token_mismatches == 0
 
 
 def test_parity_fails_when_the_model_gives_no_number(compare: Compare) -> None:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tokenizers import BertWordPieceTokenizer
 
 from tpuline.components.example_spec import SPECIAL_TOKENS
+from tpuline.components.export.head import Head
 from tpuline.components.export.signatures import ServedClassifier
 from tpuline.components.graph_tokenizer import TextTokenizer, WordpieceTokenizer, clean
 from tpuline.components.modeling import BagSpec, build
@@ -125,7 +126,7 @@ class Learnt:
         labels = self.folder / "labels.txt"
         labels.write_text("no\nyes\n")
         classifier = ServedClassifier(
-            model, self.tokenizer(kind), label_names=("no", "yes"), **options
+            model, self.tokenizer(kind), label_names=("no", "yes"), head=Head(), **options
         )
         classifier.save(saved, vocabulary_file=file, labels_file=labels)
         assert (saved / "assets" / file.name).read_bytes() == file.read_bytes()

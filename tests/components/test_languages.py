@@ -10,8 +10,8 @@ from pathlib import Path
 import py3langid
 import pytest
 
-from tpuline.components.preprocess.statistics import identifier
-from tpuline.components.preprocess.statistics.identifier import language
+from tpuline.components import languages
+from tpuline.components.languages import language
 
 TEXTS = (
     *("please tell me where my parcel is", "wo ist mein Paket geblieben", "où est mon colis"),
@@ -31,14 +31,14 @@ TEXTS = (
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache of its own."""
     monkeypatch.setenv("TPULINE_CACHE", str(tmp_path / "cache"))
-    identifier._classifier.cache_clear()
+    languages._classifier.cache_clear()
     yield tmp_path / "cache"
-    identifier._classifier.cache_clear()
+    languages._classifier.cache_clear()
 
 
 def answers() -> list[str]:
     """As a process gives them that has just started."""
-    identifier._classifier.cache_clear()
+    languages._classifier.cache_clear()
     return [language(text) for text in TEXTS]
 
 
@@ -55,7 +55,7 @@ def test_answers_are_those_of_py3langid_and_the_model_is_unpacked_once(
 
 
 def test_scores_are_the_same_to_the_last_bit(cache: Path) -> None:
-    ours = identifier._identifier(cache)
+    ours = languages._identifier(cache)
     assert all(ours.rank(text) == py3langid.rank(text) for text in TEXTS)
 
 
@@ -85,7 +85,7 @@ def test_answers_are_the_same_where_the_model_cannot_be_kept(
 
 def test_processes_that_start_together_do_not_disturb_each_other(cache: Path) -> None:
     program = (
-        "from tpuline.components.preprocess.statistics.identifier import language\n"
+        "from tpuline.components.languages import language\n"
         "print(language('wo ist mein Paket geblieben'))"
     )
     running = [

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import files
+from . import files
 
 _KNOWN = "0.4."  # versions of py3langid whose model is made of these arrays
 _ARRAYS = ("ptc", "pc", "classes", "nextmove", "rows", "outputs")
