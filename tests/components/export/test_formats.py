@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tpuline.components.contracts import Format, Servable, ShardSet, TrainedModel
-from tpuline.components.export.messy import MESSY_TEXTS
 from tpuline.components.export.stage import Config, Inputs, run
+from tpuline.components.messy import MESSY_TEXTS
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
 from tpuline.components.serving import answering
 
