@@ -18,13 +18,14 @@ from ..contracts import (
     Servable,
     ShardSet,
 )
+from ..serving import servable_ops
 from ..stage import Context, Log
 from . import metrics, predict, slices
 from .gates import Gates, Measured, judge, unmeasurable, verdict
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
 
-VERSION = 2
+VERSION = 3
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
@@ -111,7 +112,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         expected_calibration_error=calibration_error,
         **_serving(costs, servable),
     )
-    results = judge(config.gates, measured, servable.parity)
+    results = judge(config.gates, measured, servable.parity, unservable=_unservable(servable))
     _warn(config, accuracy, references.linear, ctx.log)
     predictions.save(ctx.workdir / PREDICTIONS_FILE)
     return EvalReport(
@@ -135,6 +136,13 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         gates=results,
         verdict=verdict(results),
     )
+
+
+def _unservable(servable: Servable) -> tuple[str, ...] | None:
+    """What a model server could not run; of other formats there is no such server."""
+    if servable.format not in ("saved_model", "xla"):
+        return None
+    return servable_ops.problems(predict.served_dir(servable))
 
 
 def _serving(costs: ServingCosts, servable: Servable) -> dict[str, Any]:

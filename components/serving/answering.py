@@ -34,6 +34,11 @@ Run = Callable[[Features], "np.ndarray"]
 class Answering:
     """What is served. Columns are lists of B texts: (texts,), or (texts, text pairs)."""
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns of texts, in their order."""
+        raise NotImplementedError
+
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         """`label` bytes `(B,)`, `score` float32 `(B,)`, `probabilities` float32 `(B, C)`."""
         raise NotImplementedError
@@ -73,6 +78,11 @@ class SavedModel(Answering):
         # Signatures live as long as the model does.
         self.model = tf.saved_model.load(str(folder))
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        taken = self.model.signatures["serving_default"].structured_input_signature[1]
+        return tuple(name for name in (TEXT, TEXT_PAIR) if name in taken)
+
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         return self._ask("serving_default", self._strings(columns))
 
@@ -109,6 +119,10 @@ class TokenModel(Answering):
         self._run = run
         labels = (folder / LABELS_FILE).read_text(encoding="utf-8").split("\n")[:-1]
         self._labels = [label.encode() for label in labels]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self._tokenizer.inputs
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         import numpy as np

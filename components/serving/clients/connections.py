@@ -45,9 +45,7 @@ class HttpConnections:
             return response.status, response.headers, response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()  # the next request connects anew
-            raise RequestFailed(
-                f"{self.address}{path}: {type(error).__name__}: {error}"
-            ) from error
+            raise RequestFailed(f"{self.address}{path}: {type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         for connection in self._all:
