@@ -11,7 +11,15 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..components.contracts import Choice, EvalReport, Servable, ShardSet, Split, TrainedModel
+from ..components.contracts import (
+    Choice,
+    EvalReport,
+    LoadReport,
+    Servable,
+    ShardSet,
+    Split,
+    TrainedModel,
+)
 from . import report_data
 from .hardware.utilisation import Utilisation
 from .report_text import summary_lines
@@ -63,6 +71,7 @@ class RunFacts:
     servable: Servable | None = None  # of the chosen variant; of the base where none is
     evaluation: EvalReport | None = None  # of the same
     choice: Choice | None = None
+    load: LoadReport | None = None
     utilisation: Utilisation | None = None  # of the chips by the training; needs a preflight
 
 
@@ -85,6 +94,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "parity": servable.parity if servable else None,
         "evaluate": _evaluate(report) if report else None,
         "choice": _choice(facts.choice) if facts.choice else None,
+        "load": _load(facts.load) if facts.load and facts.load.results else None,
         "artifacts": {
             "shards": shards.uri if shards else None,
             "model": model.uri if model else None,
@@ -234,6 +244,17 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "reason": choice.reason,
         "batch_size": choice.batch_size,
         "variants": choice.variants,
+    }
+
+
+def _load(load: LoadReport) -> dict[str, Any]:
+    return {
+        "split": load.split,
+        "num_rows": load.num_rows,
+        "p99_bound_ms": load.p99_bound_ms,
+        "loadgen_version": load.loadgen_version,
+        "wire": load.wire,
+        "results": load.results,
     }
 
 

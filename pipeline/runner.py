@@ -10,7 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..components.contracts import Choice, EvalReport, Servable, ShardSet, TrainedModel
+from ..components.contracts import (
+    Choice,
+    EvalReport,
+    LoadReport,
+    Servable,
+    ShardSet,
+    TrainedModel,
+)
 from ..components.stage import Context, Hardware
 from . import machine, plan, report, store
 from .config import RunConfig
@@ -269,5 +276,6 @@ def _by_type(artifacts: dict[type, Any]) -> dict[str, Any]:
         Servable: "servable",
         EvalReport: "evaluation",
         Choice: "choice",
+        LoadReport: "load",
     }
     return {names[kind]: artifact for kind, artifact in artifacts.items() if kind in names}

@@ -79,7 +79,7 @@ def judge(
 ) -> tuple[GateResult, ...]:
     """One result for parity, for the ops of a SavedModel, and for each gate that is set.
 
-    `unservable` is what `serving.servable_ops` finds; None where there is no server to look out for.
+    `unservable` is what `serving.servable_ops` finds; None for what is not a SavedModel.
     """
     return (
         _judge_parity(parity),

@@ -1,8 +1,8 @@
 """Ops of a SavedModel that TensorFlow Serving cannot run: it knows TensorFlow's own and TF Text's.
 
-Its releases link the ops of the TensorFlow of the same number and of TF Text's, so that the release
-installed here, with which the model was made, names them. Whether each has a kernel for the server's
-devices only a server can tell; ops that call back into Python surely have none.
+Its releases link the ops of the TensorFlow of the same number and of TF Text's, so the release that
+is installed here, with which the model was made, names them. Whether each has a kernel for the
+devices of a server only the server can tell; ops that call back into Python surely have none.
 """
 
 from __future__ import annotations

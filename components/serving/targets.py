@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,10 +99,11 @@ def connect(
     assert target.address, "start a server first"
     from .clients import kserve, tf_serving
 
-    made = {
+    kinds: dict[tuple[str, str], Callable[..., Asked]] = {
         ("triton", "http"): kserve.OverHttp,
         ("triton", "grpc"): kserve.OverGrpc,
         ("tf_serving", "http"): tf_serving.OverHttp,
         ("tf_serving", "grpc"): tf_serving.OverGrpc,
-    }[target.server, target.transport]
+    }
+    made = kinds[target.server, target.transport]
     return closing(made(target.address, target.model or model, timeout_s=timeout_s))

@@ -1,4 +1,4 @@
-"""Requests over HTTP on connections that stay open, one a thread; errors of servers in one class."""
+"""Requests over HTTP on connections that stay open, one a thread; what servers refuse."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class HttpConnections:
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             response = connection.getresponse()
-            return response.status, response.headers, response.read()
+            return response.status, dict(response.headers), response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()  # the next request connects anew
             raise RequestFailed(f"{self.address}{path}: {type(error).__name__}: {error}") from error

@@ -70,7 +70,7 @@ class OverGrpc:
     """`ModelInfer` with raw contents; one channel for all threads."""
 
     def __init__(self, address: str, model: str, *, timeout_s: float) -> None:
-        import grpc
+        import grpc  # type: ignore[import-untyped]
 
         self._model, self._timeout_s = model, timeout_s
         self._messages = kserve_messages.classes()

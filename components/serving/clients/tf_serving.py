@@ -55,7 +55,7 @@ class OverGrpc:
     """`PredictionService.Predict`; one channel for all threads. Imports TensorFlow."""
 
     def __init__(self, address: str, model: str, *, timeout_s: float) -> None:
-        import grpc
+        import grpc  # type: ignore[import-untyped]
         import tensorflow as tf
 
         try:

@@ -1,4 +1,4 @@
-"""JSON request on standard input -> JSON file: one target asked as LoadGen says, in a fresh process.
+"""JSON request on standard input -> JSON file: a target asked as LoadGen says, in a fresh process.
 
     python -m tpuline.components.serving.driving.child < request.json
 

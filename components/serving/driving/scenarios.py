@@ -109,7 +109,14 @@ class _Run:
             tried[rate] = self._drive("server", rate, seed)
             return tried[rate][0].met
 
-        found = highest(meets, start=start, precision=self.settings.rate_precision)
+        settings = self.settings
+        found = highest(
+            meets,
+            start=start,
+            # A lower one would not make enough queries in the longest time.
+            least=MARGIN * settings.min_queries / settings.max_duration_s,
+            precision=settings.rate_precision,
+        )
         rate = min(tried) if found is None else found
         return replace(self._result("server", *tried[rate]), repeat=repeat, asked_per_s=rate)
 

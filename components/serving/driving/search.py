@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-MAX_STEPS = 20
-"""Doublings up, or halvings down."""
+MAX_DOUBLINGS = 20
+"""Doublings."""
 
 
-def highest(meets: Callable[[float], bool], *, start: float, precision: float) -> float | None:
-    """The highest rate tried of which `meets` is true, None when there is none.
+def highest(
+    meets: Callable[[float], bool], *, start: float, least: float, precision: float
+) -> float | None:
+    """The highest rate tried of which `meets` is true, None when there is none from `least` up.
 
     A rate that is higher by `precision`, a share, was tried and failed. What is measured is noisy,
     so that another search may end elsewhere: hence repeats.
     """
-    low, high = _bracket(meets, start)
+    low, high = _bracket(meets, max(start, least), least)
     if low is None or high is None:
         return low
     while high > low * (1 + precision):
@@ -24,13 +26,21 @@ def highest(meets: Callable[[float], bool], *, start: float, precision: float) -
     return low
 
 
-def _bracket(meets: Callable[[float], bool], start: float) -> tuple[float | None, float | None]:
-    """Two rates, the second twice the first: one that is met, one that is not."""
-    step = 2.0 if meets(start) else 0.5
-    rate = start
-    for _ in range(MAX_STEPS):
-        following = rate * step
-        if meets(following) != (step > 1):
-            return (rate, following) if step > 1 else (following, rate)
-        rate = following
-    return (rate, None) if step > 1 else (None, rate)
+def _bracket(
+    meets: Callable[[float], bool], start: float, least: float
+) -> tuple[float | None, float | None]:
+    """Two rates, the second at most twice the first: one that is met, one that is not."""
+    if not meets(start):
+        high = start
+        while high > least:
+            low = max(high / 2, least)
+            if meets(low):
+                return low, high
+            high = low
+        return None, high
+    low = start
+    for _ in range(MAX_DOUBLINGS):
+        if not meets(2 * low):
+            return low, 2 * low
+        low *= 2
+    return low, None
