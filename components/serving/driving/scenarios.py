@@ -18,9 +18,9 @@ from .settings import TEXTS_PER_QUERY, Settings
 WARM_UP_REQUESTS = 20
 """Of each size, before the clock."""
 
-OFFLINE_ATTEMPTS = 3
+ATTEMPTS = 3
 MARGIN = 1.2
-"""So much more is sent offline than should be done in the least duration."""
+"""So much more is asked than should be answered in the least duration."""
 
 Tell = Callable[[str], None]
 
@@ -40,18 +40,22 @@ def measure(
 
     `tell` hears of each run of LoadGen before it begins.
     """
-    single_s = warm_up(client, rows, 1)
-    batch_s = warm_up(client, rows, settings.batch_size)
-    warm_up(client, rows, TEXTS_PER_QUERY)
+    sizes = {
+        scenario: (size, warm_up(client, rows, size))
+        for scenario, size in (
+            ("single_stream", 1),
+            ("multi_stream", TEXTS_PER_QUERY),
+            ("offline", settings.batch_size),
+        )
+    }
     run = _Run(client, rows, settings, target, pid, num_threads, seed, tell)
     for scenario in settings.scenarios:
         if scenario == "server":
             for repeat in range(1, settings.repeats + 1):
-                yield run.highest_rate(start=0.5 / single_s, repeat=repeat)
-        elif scenario == "offline":
-            yield run.offline(rate=settings.batch_size / batch_s)
+                yield run.highest_rate(start=0.5 / sizes["single_stream"][1], repeat=repeat)
         else:
-            yield run.once(scenario, rate=1 / single_s)
+            size, seconds = sizes[scenario]
+            yield run.once(scenario, rate=size / seconds)
 
 
 def warm_up(client: Asked, rows: Rows, size: int) -> float:
@@ -84,18 +88,17 @@ class _Run:
         self.seed, self.tell = seed, tell
 
     def once(self, scenario: Scenario, *, rate: float) -> LoadResult:
-        """One run of a scenario that has no rate to be found."""
-        outcome, costs = self._drive(scenario, rate, self.seed)
-        return self._result(scenario, outcome, costs)
+        """One run of a scenario that has no rate to be found.
 
-    def offline(self, *, rate: float) -> LoadResult:
-        """Everything at once: as much as takes the least duration, which the last run tells."""
-        for attempt in range(1, OFFLINE_ATTEMPTS + 1):
-            outcome, costs = self._drive("offline", MARGIN * rate, self.seed)
-            if not outcome.found.too_short or attempt == OFFLINE_ATTEMPTS:
+        LoadGen makes its queries beforehand, by the rate that it is told, and a run that comes to
+        their end too soon does not count: then it is told the rate that was seen.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            outcome, costs = self._drive(scenario, MARGIN * rate, self.seed)
+            if not outcome.found.too_short or attempt == ATTEMPTS:
                 break
             rate = outcome.num_texts / outcome.seconds
-        return self._result("offline", outcome, costs)
+        return self._result(scenario, outcome, costs)
 
     def highest_rate(self, *, start: float, repeat: int) -> LoadResult:
         """The highest rate of Poisson arrivals at which p99 keeps the bound.
