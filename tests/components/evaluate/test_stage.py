@@ -74,7 +74,8 @@ def test_a_servable_is_judged_from_raw_strings(
     assert [gate.name for gate in report.gates if not gate.passed] == ["min_gain_over_linear"]
     assert not report.verdict.blessed
     assert report.verdict.reasons[0] == "min_gain_over_linear: 0.000 is below the required 0.100"
-    _, *judged = report.gates
+    parity, ops, *judged = report.gates
+    assert (parity.name, ops.name) == ("parity", "servable_ops")
     assert {gate.name: gate.message.split()[0] for gate in judged} == {
         name: f"{value:.3f}" for name, value in what_gates_look_at(report).items()
     }
@@ -158,6 +159,16 @@ def test_a_pair_model_is_timed_with_pairs(
     assert report.accuracy.value == 1.0
     assert report.latency[0].batch_size == 2
     assert report.verdict.blessed
+
+
+def test_a_saved_model_that_calls_python_is_not_blessed(
+    export_word_model: Callable[..., Servable], corpus: ShardSet, context: Context
+):
+    config = stage.Config(latency=replace(QUICK, batch_sizes=(1,)), robustness_rows=0)
+    servable = export_word_model(broken="python")
+    report = judge(config, corpus, servable, context)
+    assert report.accuracy.value > 0.9 and not report.verdict.blessed
+    assert report.verdict.reasons[0].startswith("servable_ops: EagerPyFunc (1 times): calls Python")
 
 
 def test_a_latency_gate_needs_its_batch_size_measured():
