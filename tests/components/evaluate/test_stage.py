@@ -168,7 +168,7 @@ def test_a_saved_model_that_calls_python_is_not_blessed(
     servable = export_word_model(broken="python")
     report = judge(config, corpus, servable, context)
     assert report.accuracy.value > 0.9 and not report.verdict.blessed
-    assert report.verdict.reasons[0].startswith("servable_ops: EagerPyFunc (1 times): calls Python")
+    assert report.verdict.reasons[0].startswith("servable_ops: EagerPyFunc (")
 
 
 def test_a_latency_gate_needs_its_batch_size_measured():
