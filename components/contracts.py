@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .load_records import LoadReport as LoadReport
+from .load_records import LoadResult as LoadResult
+from .load_records import Scenario as Scenario
+from .load_records import WireCheck as WireCheck
 from .measured import (
     ClassMetrics,
     Incumbent,

@@ -25,6 +25,12 @@ class Window:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def rows(self) -> list[tuple[str, ...]]:
+        """(text,) or (text, text_pair) of each."""
+        if self.text_pairs is None:
+            return [(text,) for text in self.texts]
+        return list(zip(self.texts, self.text_pairs, strict=True))
+
 
 def windows(
     shards: ShardSet,
@@ -75,26 +81,37 @@ def _changed(shards: ShardSet, split_name: str, received: str) -> ValueError:
     )
 
 
-def sample_rows(
-    shards: ShardSet, split_name: str, *, num_rows: int, seed: int
-) -> list[tuple[str, ...]]:
-    """At most `num_rows` different rows drawn at random, as (text,) or (text, text_pair)."""
+def sample(shards: ShardSet, split_name: str, *, num_rows: int, seed: int) -> Window:
+    """At most `num_rows` different rows drawn at random, in the order they were drawn."""
     import numpy as np
 
     num_examples = shards.split(split_name).num_examples
     rng = np.random.default_rng(seed)
     drawn = rng.choice(num_examples, size=min(num_rows, num_examples), replace=False)
     wanted = {int(row): place for place, row in enumerate(drawn)}
-    found: dict[int, tuple[str, ...]] = {}
+    found: dict[int, tuple[str, str | None, int]] = {}
     for window in windows(shards, split_name):
         for row in range(len(window)):
             place = wanted.get(window.start + row)
             if place is not None:
-                pair = () if window.text_pairs is None else (window.text_pairs[row],)
-                found[place] = (window.texts[row], *pair)
+                pair = None if window.text_pairs is None else window.text_pairs[row]
+                found[place] = (window.texts[row], pair, window.labels[row])
         if len(found) == len(wanted):
             break
-    return [found[place] for place in range(len(wanted))]
+    rows = [found[place] for place in range(len(wanted))]
+    return Window(
+        start=0,
+        texts=[text for text, _, _ in rows],
+        text_pairs=[pair or "" for _, pair, _ in rows] if shards.has_text_pair else None,
+        labels=[label for _, _, label in rows],
+    )
+
+
+def sample_rows(
+    shards: ShardSet, split_name: str, *, num_rows: int, seed: int
+) -> list[tuple[str, ...]]:
+    """The texts of `sample`, as (text,) or (text, text_pair)."""
+    return sample(shards, split_name, num_rows=num_rows, seed=seed).rows()
 
 
 def _windows_of(

@@ -15,6 +15,7 @@ from ..components.contracts import (
     Choice,
     EvalReport,
     Handoff,
+    LoadReport,
     Servable,
     ShardSet,
     Split,
@@ -72,6 +73,7 @@ class RunFacts:
     evaluation: EvalReport | None = None  # of the same
     choice: Choice | None = None
     handoff: Handoff | None = None
+    load: LoadReport | None = None
     utilisation: Utilisation | None = None  # of the chips by the training; needs a preflight
 
 
@@ -95,6 +97,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "evaluate": _evaluate(report) if report else None,
         "choice": _choice(facts.choice) if facts.choice else None,
         "handoff": _handoff(facts.handoff) if facts.handoff else None,
+        "load": _load(facts.load) if facts.load and facts.load.results else None,
         "artifacts": {
             "shards": shards.uri if shards else None,
             "model": model.uri if model else None,
@@ -263,6 +266,17 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "reason": choice.reason,
         "batch_size": choice.batch_size,
         "variants": choice.variants,
+    }
+
+
+def _load(load: LoadReport) -> dict[str, Any]:
+    return {
+        "split": load.split,
+        "num_rows": load.num_rows,
+        "p99_bound_ms": load.p99_bound_ms,
+        "loadgen_version": load.loadgen_version,
+        "wire": load.wire,
+        "results": load.results,
     }
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import plots
+from . import plots, report_load
 from .report_data import shares_in_words
 from .report_text import batch_of, headline, input_verdict, kind, rollbacks, size, text
 
@@ -63,6 +63,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         confusions=_confusions(document),
         worst_slice=_worst_slice(document["evaluate"]),
         latency=_latency_rows(document["evaluate"]),
+        load=report_load.rows(document["load"]),
         longest_text=_LONGEST_TEXT,
         script=_script(),
         loading=_loading(facts.servable, facts.name) if facts.servable else None,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import report_data
+from . import report_data, report_load
 
 
 def text(value: float | None, form: str) -> str:
@@ -54,6 +54,7 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
     rows = [
         *_summary_choice(document["choice"]),
         *_summary_quality(document["evaluate"]),
+        *report_load.summary(document.get("load")),
         *_summary_export(document["export"], document["parity"]),
         *_summary_handoff(document["handoff"]),
         *_summary_train(document["train"]),

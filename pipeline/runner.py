@@ -15,6 +15,7 @@ from ..components.contracts import (
     Choice,
     EvalReport,
     Handoff,
+    LoadReport,
     Servable,
     ShardSet,
     TrainedModel,
@@ -300,6 +301,7 @@ def _by_type(artifacts: dict[type, Any]) -> dict[str, Any]:
         Servable: "servable",
         EvalReport: "evaluation",
         Choice: "choice",
+        LoadReport: "load",
         Handoff: "handoff",
     }
     return {names[kind]: artifact for kind, artifact in artifacts.items() if kind in names}

@@ -90,6 +90,7 @@ def table() -> tuple[Stage, ...]:
     from ..components.evaluate import stage as evaluate
     from ..components.export import stage as export
     from ..components.handoff import stage as handoff
+    from ..components.load import stage as load
     from ..components.optimize import stage as optimize
     from ..components.preprocess import stage as preprocess
     from ..components.reference import stage as reference
@@ -103,6 +104,7 @@ def table() -> tuple[Stage, ...]:
         Stage(name="export", module=export),
         Stage(name="evaluate", module=evaluate),
         Stage(name="choose", module=choose),
+        Stage(name="load", module=load),
         Stage(name="handoff", module=handoff),
     )
 

@@ -11,7 +11,8 @@ from ..contracts import GateResult, LatencyProfile, Parity, Slice, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Gates:
-    """Conditions on the exported model. `null` leaves a condition out; parity always applies."""
+    """Conditions on the exported model. `null` leaves a condition out; parity always applies,
+    and of a SavedModel that a server knows its ops."""
 
     min_accuracy: float | None = None
     min_accuracy_low: float | None = None  # lower bound of the 95 % interval
@@ -93,10 +94,16 @@ def unmeasurable(gates: Gates, batch_sizes: tuple[int, ...]) -> list[str]:
     ]
 
 
-def judge(gates: Gates, measured: Measured, parity: Parity) -> tuple[GateResult, ...]:
-    """One result for parity and for each gate that is set."""
+def judge(
+    gates: Gates, measured: Measured, parity: Parity, *, unservable: tuple[str, ...] | None = None
+) -> tuple[GateResult, ...]:
+    """One result for parity, for the ops of a SavedModel, and for each gate that is set.
+
+    `unservable` is what `serving.servable_ops` finds; None for what is not a SavedModel.
+    """
     return (
         _judge_parity(parity),
+        *(() if unservable is None else (_judge_ops(unservable),)),
         *(
             _judge_bound(
                 name,
@@ -127,6 +134,14 @@ def _judge_parity(parity: Parity) -> GateResult:
             f"{parity.max_abs_diff:.2g} in a probability, allowed {parity.tolerance:.2g}, and "
             f"tokenizes {parity.token_mismatches} of them differently"
         ),
+    )
+
+
+def _judge_ops(unservable: tuple[str, ...]) -> GateResult:
+    return GateResult(
+        name="servable_ops",
+        passed=not unservable,
+        message="; ".join(unservable) or "a server of TensorFlow and TF Text knows every op",
     )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from .. import files, paired
 from ..contracts import Incumbent, ShardSet
-from ..example_spec import TEXT
 from ..serving import answering
 from ..serving.found import Found, find, one_line
 from ..stage import Log
@@ -73,10 +72,10 @@ def answers(
 
     ids, _ = matched(found.labels, shards)
     model = answering.load(found.folder)
-    if model.num_texts != 1 + shards.has_text_pair:
+    if len(model.inputs) != 1 + shards.has_text_pair:
         raise ValueError(
             f"{WHAT}: must take {'pairs of texts' if shards.has_text_pair else 'single texts'}, as "
-            f"the data has them; received a model of {model.num_texts} {TEXT} inputs; compare with "
+            f"the data has them; received a model of {', '.join(model.inputs)}; compare with "
             "a model for the same data"
         )
     answered_N = np.empty(num_examples, np.int64)

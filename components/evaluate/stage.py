@@ -20,6 +20,7 @@ from ..contracts import (
     ShardSet,
     Slice,
 )
+from ..serving import servable_ops
 from ..stage import Context, Log
 from . import incumbent, metrics, predict, slices
 from .gates import Gates, Measured, judge, of_latency, of_slices, unmeasurable, verdict
@@ -143,7 +144,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         peak_memory_mb=costs.peak_memory_bytes / 1e6,
         size_mb=servable.size_bytes / 1e6,
     )
-    results = judge(config.gates, measured, servable.parity)
+    results = judge(config.gates, measured, servable.parity, unservable=_unservable(servable))
     _warn(config, accuracy, references.linear, ctx.log)
     predictions.save(ctx.workdir / PREDICTIONS_FILE)
     return EvalReport(
@@ -199,6 +200,13 @@ def _uncalibrated_error(predictions: predict.Predictions, temperature: float) ->
         predictions.predicted_N,
         metrics.uncalibrated(predictions.probabilities_NC, temperature),
     )
+
+
+def _unservable(servable: Servable) -> tuple[str, ...] | None:
+    """What a model server could not run; of other formats there is no such server."""
+    if servable.format not in ("saved_model", "xla"):
+        return None
+    return servable_ops.problems(predict.served_dir(servable))
 
 
 def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:

@@ -15,12 +15,12 @@ import tensorflow as tf
 from ..contracts import Parity, Shard, ShardSet, Split
 from ..example_spec import SEGMENT_IDS, TEXT, TEXT_PAIR, TOKEN_IDS
 from ..graph_tokenizer import TextTokenizer, TokenRows
+from ..messy import MESSY_TEXTS
 from ..serving.answering import PROBABILITIES, Answering, SavedModel
 from ..serving.answering import load as load_served
 from ..stage import Log
 from ..tokenizers import load
 from .head import Head
-from .messy import MESSY_TEXTS
 from .signatures import Tensors, pad
 
 BATCH_SIZE = 64

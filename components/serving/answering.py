@@ -38,8 +38,8 @@ class Answering:
     """What is served. Columns are lists of B texts: (texts,), or (texts, text pairs)."""
 
     @property
-    def num_texts(self) -> int:
-        """How many columns it takes."""
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns of texts, in their order."""
         raise NotImplementedError
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
@@ -84,8 +84,9 @@ class SavedModel(Answering):
         self.model = tf.saved_model.load(str(folder))
 
     @property
-    def num_texts(self) -> int:
-        return len(self.model.signatures["serving_default"].structured_input_signature[1])
+    def inputs(self) -> tuple[str, ...]:
+        taken = self.model.signatures["serving_default"].structured_input_signature[1]
+        return tuple(name for name in (TEXT, TEXT_PAIR) if name in taken)
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         return self._ask("serving_default", self._strings(columns))
@@ -126,8 +127,8 @@ class TokenModel(Answering):
         self._threshold = _threshold(folder / THRESHOLD_FILE, labels)
 
     @property
-    def num_texts(self) -> int:
-        return self._tokenizer.num_texts
+    def inputs(self) -> tuple[str, ...]:
+        return self._tokenizer.inputs
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         import numpy as np

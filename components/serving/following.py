@@ -53,6 +53,10 @@ class Followed(Answering):
         """That answers now."""
         return self._loaded.version
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self._loaded.model.inputs
+
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         return self._loaded.model.texts(columns)
 

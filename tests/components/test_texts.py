@@ -52,6 +52,15 @@ def test_sampled_rows_are_different_seeded_and_of_the_split(tmp_path: Path):
     assert len(texts.sample_rows(corpus, "test", num_rows=1000, seed=3)) == 120
 
 
+def test_sampled_rows_come_with_their_labels(tmp_path: Path):
+    rows = opinions(60, seed=5)
+    corpus = write_shards(tmp_path, {"test": rows})
+    sample = texts.sample(corpus, "test", num_rows=25, seed=3)
+    assert sample.rows() == texts.sample_rows(corpus, "test", num_rows=25, seed=3)
+    labels = {text: label for text, _, label in rows}
+    assert sample.labels == [labels[text] for text in sample.texts] and len(sample) == 25
+
+
 def test_sampled_rows_carry_their_pair(tmp_path: Path):
     shards = write_shards(tmp_path, {"test": [("a", "b", 0), ("c", "d", 1)]})
     assert set(texts.sample_rows(shards, "test", num_rows=9, seed=0)) == {("a", "b"), ("c", "d")}

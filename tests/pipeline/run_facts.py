@@ -16,6 +16,8 @@ from tpuline.components.contracts import (
     InputVerdict,
     Interval,
     LatencyProfile,
+    LoadReport,
+    LoadResult,
     Parity,
     ReasonCount,
     Robustness,
@@ -29,6 +31,7 @@ from tpuline.components.contracts import (
     TrainedModel,
     VariantResult,
     Verdict,
+    WireCheck,
 )
 from tpuline.components.modeling import BertSpec
 from tpuline.pipeline.report import RunFacts, StageFacts
@@ -39,11 +42,11 @@ INTENTS = (
 )  # fmt: skip
 _SECONDS = {
     "preprocess": 21.4, "train": 148.2, "reference": 1.9, "export": 12.9, "evaluate": 33.5,
-    "choose": 0.1, "handoff": 8.2,
+    "choose": 0.1, "load": 61.0, "handoff": 8.2,
 }  # fmt: skip
 _MADE_BY = {
     "shards": "preprocess", "model": "train", "servable": "export", "evaluation": "evaluate",
-    "choice": "choose", "handoff": "handoff",
+    "choice": "choose", "load": "load", "handoff": "handoff",
 }  # fmt: skip
 _MISTAKES = (
     ("I was charged twice and now the app says the payment did not go through", 5, 1),
@@ -82,6 +85,7 @@ def finished(status: str = "blessed", labels: tuple[str, ...] = INTENTS) -> RunF
         servable=_servable(labels),
         evaluation=_evaluation(labels, passed),
         choice=_choice(_evaluation(labels, passed), _servable(labels)),
+        load=_load(),
         handoff=Handoff(
             uri="/runs/handoff/07", bundle_dir="bundle" if passed else None, reason="the only one",
             variant="base" if passed else None, name="classifier", version=1,
@@ -149,6 +153,35 @@ def _choice(evaluation: EvalReport, servable: Servable) -> Choice:
     return Choice(
         uri="runs/choose/05f3a9c1d7e45b8a", batch_size=1, variants=(base,),
         chosen="base" if base.blessed else None, reason="no variant has clearly better latency",
+    )  # fmt: skip
+
+
+def _load() -> LoadReport:
+    single = LoadResult(
+        target="in_process", scenario="single_stream", valid=True, remarks=(), num_queries=1000,
+        num_texts=1000, num_failed=0, texts_per_s=311.2, p50_ms=2.94, p90_ms=3.41, p99_ms=5.87,
+        accuracy=0.913, num_changed=0, cpu_cores=1.31, peak_memory_bytes=774_000_000,
+    )  # fmt: skip
+    found = [
+        replace(
+            single, target="triton+grpc", scenario="server", repeat=n, asked_per_s=rate,
+            texts_per_s=rate - 1, p99_ms=48.1, num_changed=n == 1,
+        )
+        for n, rate in enumerate((95.5, 121.0, 104.0), start=1)
+    ]  # fmt: skip
+    missed = replace(
+        single, target="triton+http", scenario="multi_stream", valid=False, num_failed=2,
+        remarks=("2 of 800 texts got no answer: RequestFailed: <refused>",),
+    )  # fmt: skip
+    return LoadReport(
+        uri="runs/load/06f3a9c1d7e45b8a", variant="base", split="test", num_rows=601,
+        p99_bound_ms=50.0, loadgen_version="6.0.17", results=(single, *found, missed),
+        wire=(
+            WireCheck(target="triton+grpc", num_texts=656, max_abs_diff=0.0, tolerance=1e-5,
+                      first_difference=""),
+            WireCheck(target="triton+http", num_texts=656, max_abs_diff=0.2, tolerance=1e-5,
+                      first_difference="'<b>': a probability differs by 0.2, allowed 1e-05"),
+        ),
     )  # fmt: skip
 
 

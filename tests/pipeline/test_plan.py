@@ -74,6 +74,7 @@ def test_table_of_stages_fits_together() -> None:
         "evaluate",
         "evaluate small",
         "choose",
+        "load",
         "handoff",
     ]
 
@@ -106,7 +107,11 @@ def test_variant_of_a_variant_is_made_of_it() -> None:
 def test_variant_changes_no_key_but_its_own_and_that_of_the_choice() -> None:
     alone, both = steps(), steps(small=INT8)
     renamed = steps(smaller=INT8)
-    assert {name for name in alone if alone[name].key != both[name].key} == {"choose", "handoff"}
+    assert {name for name in alone if alone[name].key != both[name].key} == {
+        "choose",
+        "load",
+        "handoff",
+    }
     assert both["evaluate small"].key == renamed["evaluate smaller"].key
     assert both["choose"].key != renamed["choose"].key
 

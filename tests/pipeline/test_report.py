@@ -287,7 +287,7 @@ def test_figures_take_their_colors_from_the_page_and_describe_themselves() -> No
 
 def test_summary_tells_the_run_in_a_few_plain_lines() -> None:
     lines = report.summary_lines(report.to_json(finished("refused")))
-    assert 12 <= len(lines) <= 22
+    assert 12 <= len(lines) <= 26
     text = "\n".join(lines)
     assert "87.1% (84.8% to 89.2%) on 601 test rows; linear 88.7%, majority 18.0%" in text
     assert text.index("batch 1:") < text.index("batch 8:") < text.index("batch 32:")
@@ -339,6 +339,33 @@ def test_variants_stand_side_by_side_with_the_chosen_one_and_remarks() -> None:
 def test_model_without_variants_has_no_section_on_them() -> None:
     page = html_of(finished())
     assert 'id="variants"' not in page and "Blessed<" in page
+
+
+def test_load_is_told_by_target_and_scenario_with_the_spread_of_repeats() -> None:
+    facts = finished()
+    document = report.to_json(facts)
+    assert [result["target"] for result in document["load"]["results"]][:2] == [
+        "in_process", "triton+grpc",
+    ]  # fmt: skip
+    page = html_of(facts)
+    words = " ".join(Page(page).words.split())
+    assert "103 94 to 120" in words and "within 50 ms" in words
+    assert "triton+http, multi_stream: 2 of 800 texts got no answer" in words
+    assert "answers otherwise than in process: '<b>': a probability differs" in words
+    assert "answers 656 texts, hostile ones among them, as in process" in words
+    assert "<refused>" not in page
+    lines = "\n".join(report.summary_lines(document))
+    assert "triton+grpc server: 103 texts/s (94 to 120 in 3), p50 2.94, p99 48.1 ms" in lines
+    assert "multi_stream: 311 texts/s, p50 2.94, p99 5.87 ms, does not count" in lines
+    assert "wire        triton+http: '<b>': a probability differs" in lines
+
+
+def test_run_that_measured_no_load_has_no_section_on_it() -> None:
+    whole = finished()
+    assert whole.load
+    quiet = replace(whole, load=replace(whole.load, results=(), wire=()))
+    assert report.to_json(quiet)["load"] is None
+    assert 'id="load"' not in html_of(quiet) and 'href="#load"' not in html_of(quiet)
 
 
 def test_parts_of_the_rows_and_changed_rows_stand_in_the_report() -> None:

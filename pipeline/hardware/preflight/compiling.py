@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ....components import files
+from ....components.child_process import run_child
 from ....components.stage import Log
 from ...fingerprint import canonical
 from ..chips import Slice
 from . import compile_child, environment, refusal
 from .buffers import Buffer, hbm_traffic_bytes, largest_buffers
-from .processes import run_child
 
 _FOREIGN = ("TPU_", "LIBTPU", "JAX_", "XLA_", "PYTHON", "PJRT_")
 """Beginnings of variables that would change what is compiled, or for what."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ....components.child_process import run_child
 from ....components.contracts import ShardSet
 from ....components.stage import Log
 from .. import chips
@@ -22,7 +23,6 @@ from . import data_sizes, lowering, refusal
 from .buffers import Buffer
 from .compiling import Compiled, Compiler, Counted, compiler
 from .environment import lowering_environ
-from .processes import run_child
 from .result import BatchSearch, Result, Training, WidthResult
 from .roofline import cost_usd, roofline
 from .search import Tried, largest_batch

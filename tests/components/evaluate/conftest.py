@@ -41,8 +41,7 @@ class Recorder:
         self.warnings.append(message)
 
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
-        assert total
-        self.tasks[task] = completed / total
+        self.tasks[task] = completed / total if total is not None else completed
 
 
 @pytest.fixture
@@ -215,6 +214,13 @@ def _save_word_model(folder: Path, has_text_pair: bool, broken: str | None) -> N
         probabilities = tf.stack([1.0 - good, good], axis=1)
         if broken == "nan":
             probabilities = probabilities + float("nan")
+        if broken == "python":  # where nobody gets to: another process could not run it
+            asked = is_good
+            is_good = tf.cond(
+                tf.size(text) > 100_000,
+                lambda: tf.ensure_shape(tf.py_function(tf.identity, [asked], tf.bool), [None]),
+                lambda: asked,
+            )
         if broken == "label":
             is_good = tf.logical_not(is_good)
         if broken == "deaf":

@@ -58,6 +58,17 @@ def test_a_model_that_fails_parity_is_never_blessed():
     assert "tokenizes 3 of them differently" in outcome.reasons[0]
 
 
+def test_a_model_with_ops_that_a_server_lacks_is_never_blessed():
+    known = judge(Gates(), MEASURED, PARITY, unservable=())
+    assert [(result.name, result.passed) for result in known] == [
+        ("parity", True),
+        ("servable_ops", True),
+    ]
+    outcome = verdict(judge(Gates(), MEASURED, PARITY, unservable=("PyFunc (1 times): x", "B: y")))
+    assert not outcome.blessed
+    assert outcome.reasons[0] == "servable_ops: PyFunc (1 times): x; B: y"
+
+
 def test_a_verdict_names_failures_first_in_sentences():
     gates = Gates(min_accuracy=0.86, min_macro_f1=0.7, max_p99_ms_batch_1=3.5, max_size_mb=20)
     outcome = verdict(judge(gates, MEASURED, PARITY))

@@ -109,6 +109,7 @@ def test_the_child_measures_itself_and_imports_only_what_serves(
         "tpuline.components.evaluate",
         "tpuline.components.evaluate.latency",
         "tpuline.components.example_spec",
+        "tpuline.components.load_records",
         "tpuline.components.measured",
         "tpuline.components.modeling",
         "tpuline.components.serving",

@@ -87,7 +87,8 @@ def test_a_servable_is_judged_from_raw_strings(
     assert [gate.name for gate in report.gates if not gate.passed] == ["min_gain_over_linear"]
     assert not report.verdict.blessed
     assert report.verdict.reasons[0] == "min_gain_over_linear: 0.000 is below the required 0.100"
-    _, *judged = report.gates
+    parity, ops, *judged = report.gates
+    assert (parity.name, ops.name) == ("parity", "servable_ops")
     worst = min(report.slices, key=lambda part: part.accuracy.value)
     (named,) = [gate for gate in judged if gate.name == "min_worst_slice_accuracy"]
     assert named.message.endswith(f": {worst.column} {worst.value}")
@@ -209,6 +210,16 @@ def test_an_incumbent_that_is_not_there_is_refused_before_anything_runs(tmp_path
         stage.check(stage.Config(incumbent="old"), tmp_path)
     with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*received gs://bucket/m;"):
         stage.check(stage.Config(incumbent="gs://bucket/m"), tmp_path)
+
+
+def test_a_saved_model_that_calls_python_is_not_blessed(
+    export_word_model: Callable[..., Servable], corpus: ShardSet, context: Context
+):
+    config = stage.Config(latency=replace(QUICK, batch_sizes=(1,)), robustness_rows=0)
+    servable = export_word_model(broken="python")
+    report = judge(config, corpus, servable, context)
+    assert report.accuracy.value > 0.9 and not report.verdict.blessed
+    assert report.verdict.reasons[0].startswith("servable_ops: EagerPyFunc (")
 
 
 def test_a_latency_gate_needs_its_batch_size_measured():

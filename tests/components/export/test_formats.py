@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tpuline.components.contracts import Format, Servable, ShardSet, TrainedModel
-from tpuline.components.export.messy import MESSY_TEXTS
 from tpuline.components.export.stage import Config, Inputs, run
+from tpuline.components.messy import MESSY_TEXTS
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
 from tpuline.components.serving import answering
 
@@ -61,7 +61,7 @@ def test_format_answers_as_the_keras_model_does(made: Made, format: Format) -> N
     texts = [text.decode("utf-8", "replace") for text in MESSY_TEXTS[:5]]
     columns = [texts, texts[::-1]] if made.shards.has_text_pair else [texts]
     answers = made.served(servable).texts(columns)
-    assert made.served(servable).num_texts == len(columns)
+    assert len(made.served(servable).inputs) == len(columns)
     best = answers["probabilities"].argmax(axis=1)
     assert [name.decode() for name in answers["label"]] == [toy.LABEL_NAMES[i] for i in best]
     np.testing.assert_array_equal(answers["score"], answers["probabilities"].max(axis=1))

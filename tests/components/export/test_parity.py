@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from tpuline.components.contracts import Parity, Servable, ShardSet, TrainedModel
 from tpuline.components.export.head import Head
-from tpuline.components.export.messy import MESSY_TEXTS
 from tpuline.components.export.parity import Row, check, held_out, judge
 from tpuline.components.export.stage import Config, Inputs, run
+from tpuline.components.messy import MESSY_TEXTS
 from tpuline.components.modeling import BagSpec, build
 
 from . import toy

@@ -15,8 +15,8 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops that a reloaded tokenizer needs
 
 from tpuline.components.contracts import Servable, ShardSet, TrainedModel
-from tpuline.components.export.messy import MESSY_TEXTS
 from tpuline.components.export.stage import Config, Inputs, run
+from tpuline.components.messy import MESSY_TEXTS
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec, ModelSpec
 from tpuline.components.vocabulary import TokenizerType
 from tpuline.pipeline.hardware.strategy import dtype_policy

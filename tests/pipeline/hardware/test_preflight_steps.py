@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.pipeline.hardware.test_preflight import config
+from tpuline.components.child_process import run_child
 from tpuline.pipeline import cli
 from tpuline.pipeline.hardware.chips import parse
 from tpuline.pipeline.hardware.preflight import compiling, data_sizes, lowering, refusal
 from tpuline.pipeline.hardware.preflight.environment import VARIABLE
-from tpuline.pipeline.hardware.preflight.processes import run_child
 from tpuline.pipeline.runlog import RunLog
 
 BYTECODE = b"ML\xefR"  # what MLIR files begin with

@@ -1,0 +1,151 @@
+"""ShardSet, Choice, Servables -> LoadReport: how the model that was chosen serves under load.
+
+MLPerf's LoadGen asks with real rows of the data, in process and over the wire.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .. import texts
+from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet
+from ..serving.driving.settings import Settings
+from ..serving.targets import parse
+from ..stage import Context, Log
+
+if TYPE_CHECKING:
+    from ..serving.driving.process import Measured
+    from ..serving.servers.starting import Servers
+
+VERSION = 1
+USES = frozenset({"seed", "machine"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batcher:
+    """How Triton, where it is started here, puts requests together."""
+
+    max_batch_size: int = 64  # texts
+    max_delay_us: int = 0  # microseconds that a request waits for others; 0: not by intent
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("max_batch_size", 1, 4096), ("max_delay_us", 0, 1_000_000)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(
+                    f"{name}: must lie between {low} and {high}; received {getattr(self, name)}; "
+                    f"the default is {type(self).__dataclass_fields__[name].default}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """What is asked under load, and how. Without `scenarios` nothing is."""
+
+    targets: tuple[str, ...] = ("in_process",)  # [triton|tf_serving]+[http|grpc][://HOST:PORT]
+    split: Literal["test", "validation"] = "test"
+    num_rows: int = 1024  # different rows that the requests are drawn from
+    batcher: Batcher = field(default_factory=Batcher)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parsed = [parse(target) for target in self.targets]
+        if not parsed or len(set(parsed)) < len(parsed):
+            raise ValueError(
+                "targets: must be different ones, at least one; received "
+                f"{list(self.targets)}; e.g. [in_process]"
+            )
+        if not 1 <= self.num_rows <= 100_000:
+            raise ValueError(
+                f"num_rows: must lie between 1 and 100000; received {self.num_rows}; e.g. 1024"
+            )
+        if self.batch_size > self.batcher.max_batch_size:
+            raise ValueError(
+                f"batch_size: must be at most batcher.max_batch_size "
+                f"({self.batcher.max_batch_size}); received {self.batch_size}; lower it"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Servables by the names of the variants."""
+
+    shards: ShardSet
+    choice: Choice
+    servables: Mapping[str, Servable]
+
+
+Output = LoadReport
+
+
+def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
+    """Asks every target; a failed comparison is a warning, and stands in the report."""
+    from ..serving.driving.process import Measured, Served, measure
+
+    chosen = inputs.choice.chosen
+    measured = Measured(results=(), wire=(), loadgen_version="")
+    num_rows = 0
+    if config.scenarios and chosen is None:
+        ctx.log.warning("load: nothing was measured, for no variant was chosen")
+    elif config.scenarios and chosen is not None:
+        servable = inputs.servables[chosen]
+        rows = texts.sample(inputs.shards, config.split, num_rows=config.num_rows, seed=ctx.seed)
+        num_rows = len(rows)
+        served = Served(
+            folder=Path(servable.uri) / servable.saved_model_dir,
+            model=servable.saved_model_dir.partition("/")[0],
+            rows=rows.rows(),
+            labels=[inputs.shards.label_names[label] for label in rows.labels],
+            tolerance=servable.parity.tolerance,
+        )
+        targets = [parse(target) for target in config.targets]
+        with _servers(config, ctx.log) as servers:
+            measured = measure(served, targets, config, servers=servers, seed=ctx.seed, log=ctx.log)
+    _warn(measured, ctx.log)
+    return LoadReport(
+        uri=str(ctx.workdir),
+        variant=chosen,
+        split=config.split,
+        num_rows=num_rows,
+        p99_bound_ms=config.p99_ms,
+        loadgen_version=measured.loadgen_version,
+        wire=measured.wire,
+        results=measured.results,
+    )
+
+
+def _servers(config: Config, log: Log) -> Servers:
+    """What can be started here when a target names no address."""
+    from ..serving.servers import tf_serving, triton
+    from ..serving.servers.starting import Servers
+
+    batcher = config.batcher
+    started = triton.kind(
+        os.environ,
+        log,
+        max_batch_size=batcher.max_batch_size,
+        max_delay_us=batcher.max_delay_us,
+    )
+    return Servers({"triton": started, "tf_serving": tf_serving.command})
+
+
+def _warn(measured: Measured, log: Log) -> None:
+    """What a reader of the report must not miss."""
+    for check in measured.wire:
+        if check.first_difference:
+            log.warning(
+                f"{check.target}: answers otherwise than in process: {check.first_difference}"
+            )
+    for result in measured.results:
+        if not result.valid:
+            log.warning(f"{result.target}, {result.scenario}: {_why(result)}")
+
+
+def _why(result: LoadResult) -> str:
+    words = "; ".join(result.remarks) or "no reason given"
+    if result.scenario == "server":
+        return f"no rate met the bound; at {result.asked_per_s:,.1f}/s: {words}"
+    return f"the run does not count: {words}"

@@ -1,0 +1,61 @@
+"""Records of `contracts` on serving under load, which offers them. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
+"""How MLPerf asks: one text after the other; eight at a time, query after query; texts at random
+moments (Poisson) at a rate; all at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadResult:
+    """One scenario against one target, as LoadGen timed it. Of server: the highest rate found.
+
+    Latency is of a query, from the moment it was due; offline it is the place in the one big query.
+    """
+
+    target: str  # as in `load.targets`
+    scenario: Scenario
+    repeat: int = 1
+    valid: bool  # by LoadGen's rules, early stopping included, and every text was answered
+    remarks: tuple[str, ...]  # why it is not
+    num_queries: int
+    num_texts: int
+    num_failed: int  # texts that were refused or got no answer
+    asked_per_s: float | None = None  # queries; of server only
+    texts_per_s: float  # answered
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    accuracy: float | None  # of the answers given under load; None: there were none
+    num_changed: int  # answers with another label than the same text got in process
+    cpu_cores: float | None  # processor seconds a second of what answers; None: runs elsewhere
+    peak_memory_bytes: int | None  # resident, of all its processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireCheck:
+    """Answers over a wire beside those in process: to hostile texts, and to rows of the data."""
+
+    target: str
+    num_texts: int
+    max_abs_diff: float  # of a probability
+    tolerance: float
+    first_difference: str  # empty: they agree
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """How the model that was chosen serves under load."""
+
+    uri: str
+    variant: str | None  # None: none was chosen, so nothing was measured
+    split: str
+    num_rows: int  # different ones that the requests were drawn from
+    p99_bound_ms: float  # of server
+    loadgen_version: str  # empty: nothing was measured
+    wire: tuple[WireCheck, ...]
+    results: tuple[LoadResult, ...]

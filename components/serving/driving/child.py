@@ -1,0 +1,109 @@
+"""JSON request on standard input -> JSON file: a target asked as LoadGen says, in a fresh process.
+
+    python -m tpuline.components.serving.driving.child < request.json
+
+Request: `target` (fields of `targets.Target`), `folder` and `model` (where the model lies, and its
+name on a server), `settings` (fields of `Settings`), `rows` and `labels` (of the data), `pid` (of
+the server; null where it is not known), `seed`, `tolerance`, `answers` (of `wire.Answers`, as
+`{"labels", "probabilities"}`, or null: they are made here, in process), `result_file`.
+Progress goes to standard output, one JSON line a run of LoadGen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .. import wire
+from ..answering import num_threads
+from ..targets import IN_PROCESS, Asked, Target, connect
+from .loadgen import Rows, imported
+from .scenarios import measure
+from .settings import Settings
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    settings = _settings(request["settings"])
+    target = Target(**request["target"])
+    rows = tuple(tuple(row) for row in request["rows"])
+    if settings.scenarios:
+        imported()  # before minutes are spent
+    with connect(target, folder=Path(request["folder"]), model=request["model"]) as client:
+        expected, check = _answers(client, target, rows, request)
+        results = _measure(client, target, rows, expected, settings, request)
+    result = {
+        "answers": _plain(expected),
+        "wire": None if check is None else asdict(check),
+        "results": [asdict(one) for one in results],
+    }
+    Path(request["result_file"]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _answers(
+    client: Asked, target: Target, rows: Sequence[tuple[str, ...]], request: dict[str, Any]
+) -> tuple[wire.Answers, Any]:
+    """Those in process, and how the target's compare with them."""
+    asked = wire.texts_to_ask(rows)
+    given = request["answers"]
+    if given is None:
+        return wire.ask(client, asked), None
+    expected = wire.Answers(
+        rows=asked,
+        labels=tuple(label.encode() for label in given["labels"]),
+        probabilities=tuple(map(tuple, given["probabilities"])),
+    )
+    if target.server == IN_PROCESS:
+        return expected, None
+    tolerance = request["tolerance"]
+    return expected, wire.check(client, expected, target=target.name, tolerance=tolerance)
+
+
+def _measure(
+    client: Asked,
+    target: Target,
+    rows: tuple[tuple[str, ...], ...],
+    expected: wire.Answers,
+    settings: Settings,
+    request: dict[str, Any],
+) -> list[Any]:
+    if not settings.scenarios:
+        return []
+    in_process = target.server == IN_PROCESS
+    in_flight = settings.max_in_flight
+    return list(
+        measure(
+            client,
+            Rows(
+                texts=rows,
+                labels=tuple(label.encode() for label in request["labels"]),
+                answers=expected.labels[-len(rows) :],
+            ),
+            settings,
+            target=target.name,
+            pid=os.getpid() if in_process else request["pid"],
+            num_threads=min(in_flight, num_threads()) if in_process else in_flight,
+            seed=request["seed"],
+            tell=lambda what: print(json.dumps({"load": what}), flush=True),
+        )
+    )
+
+
+def _plain(answers: wire.Answers) -> dict[str, Any]:
+    return {
+        "labels": [label.decode() for label in answers.labels],
+        "probabilities": answers.probabilities,
+    }
+
+
+def _settings(fields: dict[str, Any]) -> Settings:
+    return Settings(**{**fields, "scenarios": tuple(fields["scenarios"])})
+
+
+if __name__ == "__main__":
+    main()

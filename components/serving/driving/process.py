@@ -1,0 +1,130 @@
+"""Model folder, rows and targets -> load results, each target asked from a process of its own.
+
+The process that asks holds nothing but what asking takes; in process, the model too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ...child_process import ask_child
+from ...contracts import LoadResult, WireCheck
+from ...stage import Log
+from ..servers.starting import Servers
+from ..targets import Target
+from .settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What is served, and what is asked of it."""
+
+    folder: Path  # <name>/<version>
+    model: str  # its name on a server
+    rows: Sequence[tuple[str, ...]]  # (text,) or (text, text pair)
+    labels: Sequence[str]  # of the rows, as the data has them
+    tolerance: float  # of a probability, between in process and over a wire
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Of all targets, in their order."""
+
+    results: tuple[LoadResult, ...]
+    wire: tuple[WireCheck, ...]  # of those that are not in process
+    loadgen_version: str
+
+
+def measure(
+    served: Served,
+    targets: Sequence[Target],
+    settings: Settings,
+    *,
+    servers: Servers,
+    seed: int,
+    log: Log,
+) -> Measured:
+    """Asks the model in process once for what it answers, then every target as `settings` say.
+
+    Without scenarios only the answers are compared. `servers` starts those that no address is
+    given of, and stops them.
+
+    Raises:
+        ValueError: packages are missing, or a server cannot serve the model.
+        RuntimeError: a process failed; with the end of its output.
+    """
+    results: list[LoadResult] = []
+    checks: list[WireCheck] = []
+    alone = Target(server="in_process")
+    own = settings if alone in targets else replace(settings, scenarios=())
+    in_process = _ask(served, alone, own, None, pid=None, seed=seed, log=log)
+    for target in targets:
+        found = in_process
+        if target != alone:
+            place = servers.place(target, served.folder, served.model)
+            found = _ask(
+                served,
+                place.target,
+                settings,
+                in_process["answers"],
+                pid=place.pid,
+                seed=seed,
+                log=log,
+            )
+            checks.append(replace(WireCheck(**found["wire"]), target=target.name))
+        results += [replace(_result(one), target=target.name) for one in found["results"]]
+    return Measured(
+        results=tuple(results),
+        wire=tuple(checks),
+        loadgen_version=metadata.version("mlcommons-loadgen") if results else "",
+    )
+
+
+def _ask(
+    served: Served,
+    target: Target,
+    settings: Settings,
+    answers: Any,
+    *,
+    pid: int | None,
+    seed: int,
+    log: Log,
+) -> dict[str, Any]:
+    request = {
+        "target": asdict(target),
+        "folder": str(served.folder),
+        "model": served.model,
+        "settings": {name: getattr(settings, name) for name in Settings.__dataclass_fields__},
+        "rows": served.rows,
+        "labels": served.labels,
+        "tolerance": served.tolerance,
+        "answers": answers,
+        "pid": pid,
+        "seed": seed,
+    }
+    runs = 0
+
+    def hear(line: str) -> None:
+        nonlocal runs
+        if line.startswith('{"load"'):
+            runs += 1
+            log.progress(f"load, {target.name}", runs, None, json.loads(line)["load"])
+
+    return ask_child(
+        f"{__package__}.child",
+        request,
+        task=f"load, {target.name}",
+        on_line=hear,
+        # Without it TensorFlow takes a whole GPU, of which this process may hold a part.
+        environ={**os.environ, "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+    )
+
+
+def _result(fields: dict[str, Any]) -> LoadResult:
+    return LoadResult(**{**fields, "remarks": tuple(fields["remarks"])})

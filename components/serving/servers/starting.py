@@ -1,0 +1,166 @@
+"""Servers that are started for a while on free ports of this machine, and stopped again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from ..clients.connections import HttpConnections, RequestFailed
+from ..targets import Target
+
+READY_S = 180.0
+"""Most seconds until a server has loaded a model."""
+
+STOP_S = 20.0
+_POLL_S = 0.2
+_TAIL = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where a server listens, on the loopback interface."""
+
+    http: int
+    grpc: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """How a server is started."""
+
+    arguments: tuple[str, ...]
+    environ: dict[str, str]
+    ready_path: str  # HTTP GET; 200 and `ready_words` in the answer: it serves
+    ready_words: str = ""
+
+
+class Kind(Protocol):
+    """A kind of server that can be started here."""
+
+    def __call__(self, folder: Path, model: str, ports: Ports) -> Command:
+        """Serves the model in `folder`, `<name>/<version>`, under the name `model`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a target can be asked."""
+
+    target: Target  # with its address
+    pid: int | None  # of the server; None: it was not started here
+
+
+class Servers:
+    """Starts each kind of server once, when it is first needed. To be used in a `with`."""
+
+    def __init__(self, kinds: dict[str, Kind]) -> None:
+        self._kinds = kinds
+        self._running: dict[tuple[str, Path, str], tuple[Ports, int]] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def place(self, target: Target, folder: Path, model: str) -> Place:
+        """Where `target` serves the model; starts its server if it has no address.
+
+        Raises:
+            ValueError: the server is not installed, or cannot serve such a model.
+            RuntimeError: it did not start; with the end of its output.
+        """
+        if target.address:
+            return Place(target=target, pid=None)
+        key = (target.server, folder, model)
+        if key not in self._running:
+            started = running(self._kinds[target.server], folder, model, name=target.server)
+            self._running[key] = self._stack.enter_context(started)
+        ports, pid = self._running[key]
+        address = f"127.0.0.1:{getattr(ports, target.transport)}"
+        return Place(target=replace(target, address=address), pid=pid)
+
+
+@contextmanager
+def running(kind: Kind, folder: Path, model: str, *, name: str) -> Any:
+    """Ports and process of a server that serves the model; it is stopped at the end.
+
+    Raises:
+        RuntimeError: it ended, or was not ready in time; with the end of its output.
+    """
+    ports = Ports(http=free_port(), grpc=free_port())
+    command = kind(folder, model, ports)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command.arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=command.environ,
+            start_new_session=True,  # so that all that it starts can be stopped with it
+        )
+        try:
+            _wait(process, ports, command, lambda: _end_of(output), name)
+            yield ports, process.pid
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    """A port that nobody listened to a moment ago."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    ports: Ports,
+    command: Command,
+    output: Callable[[], str],
+    name: str,
+) -> None:
+    connections = HttpConnections(f"127.0.0.1:{ports.http}", timeout_s=5.0)
+    deadline = time.monotonic() + READY_S
+    try:
+        while not _is_ready(connections, command):
+            code = process.poll()
+            if code is not None or time.monotonic() > deadline:
+                what = f"was not ready after {READY_S:.0f} s" if code is None else f"ended ({code})"
+                raise RuntimeError(f"{name}: the server {what}; the end of its output:\n{output()}")
+            time.sleep(_POLL_S)
+    finally:
+        connections.close()
+
+
+def _is_ready(connections: HttpConnections, command: Command) -> bool:
+    try:
+        status, _, body = connections.ask("GET", command.ready_path)
+    except RequestFailed:
+        return False
+    return status == 200 and command.ready_words.encode() in body
+
+
+def _end_of(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read().decode(errors="replace")[-_TAIL:].strip()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Asks it to end, and kills all of its processes where it does not."""
+    process.terminate()  # nothing happens when it has ended
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_S)
+    with suppress(ProcessLookupError):  # nobody is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

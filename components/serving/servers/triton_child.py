@@ -1,0 +1,73 @@
+"""A model folder behind Triton, in Triton's own environment; `servers.triton` starts it.
+
+Texts in, `(B, 1)`; label `(B, 1)`, score `(B, 1)` and probabilities `(B, C)` out, over HTTP and
+gRPC, with Triton's dynamic batching. Ends on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..answering import LABEL, PROBABILITIES, SCORE, Answering, load
+
+ADDRESS = "127.0.0.1"
+
+
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of Triton's own clean-up
+    model = load(Path(request["folder"]))
+    num_labels = model.texts([["first"] for _ in model.inputs])[PROBABILITIES].shape[1]
+
+    from pytriton.triton import Triton, TritonConfig
+
+    # Its metrics take a port as well, which would have to be found free.
+    config = TritonConfig(
+        http_address=ADDRESS,
+        http_port=request["http_port"],
+        grpc_address=ADDRESS,
+        grpc_port=request["grpc_port"],
+        allow_metrics=False,
+    )
+    with Triton(config=config) as triton:
+        _bind(triton, model, num_labels, request)
+        triton.serve()
+
+
+def _bind(triton: Any, model: Answering, num_labels: int, request: dict[str, Any]) -> None:
+    import numpy as np
+    from pytriton.decorators import batch
+    from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
+
+    @batch
+    def infer(**columns: Any) -> dict[str, Any]:
+        answer = model.texts([columns[name][:, 0].tolist() for name in model.inputs])
+        return {
+            LABEL: answer[LABEL].astype(object)[:, None],
+            SCORE: answer[SCORE][:, None],
+            PROBABILITIES: answer[PROBABILITIES],
+        }
+
+    triton.bind(
+        model_name=request["model"],
+        infer_func=infer,
+        inputs=[Tensor(name=name, dtype=bytes, shape=(1,)) for name in model.inputs],
+        outputs=[
+            Tensor(name=LABEL, dtype=bytes, shape=(1,)),
+            Tensor(name=SCORE, dtype=np.float32, shape=(1,)),
+            Tensor(name=PROBABILITIES, dtype=np.float32, shape=(num_labels,)),
+        ],
+        config=ModelConfig(
+            max_batch_size=request["max_batch_size"],
+            batcher=DynamicBatcher(max_queue_delay_microseconds=request["max_delay_us"]),
+        ),
+        strict=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Answers over a wire against those in process: the same texts, in the same batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..contracts import WireCheck
+from ..messy import MESSY_TEXTS
+from .answering import LABEL, PROBABILITIES, SCORE
+from .targets import Asked
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BATCH = 8
+SHOWN_CHARACTERS = 60
+
+Row = tuple[str | bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """To N texts, in process."""
+
+    rows: tuple[Row, ...]  # (text,) or (text, text pair)
+    labels: tuple[bytes, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+
+
+def texts_to_ask(rows: Sequence[tuple[str, ...]]) -> tuple[Row, ...]:
+    """The fixed messy texts, then the rows. Of a pair, both are messy."""
+    num_columns = len(rows[0])
+    return (*((text,) * num_columns for text in MESSY_TEXTS), *rows)
+
+
+def ask(client: Asked, rows: Sequence[Row]) -> Answers:
+    """What `client` answers, in batches of `BATCH`."""
+    labels: list[bytes] = []
+    probabilities: list[tuple[float, ...]] = []
+    for start in range(0, len(rows), BATCH):
+        answer = client.texts(list(zip(*rows[start : start + BATCH], strict=True)))
+        labels += answer[LABEL].tolist()
+        probabilities += map(tuple, answer[PROBABILITIES].tolist())
+    return Answers(rows=tuple(rows), labels=tuple(labels), probabilities=tuple(probabilities))
+
+
+def check(client: Asked, expected: Answers, *, target: str, tolerance: float) -> WireCheck:
+    """Asks for every row again and names the first that is answered otherwise.
+
+    A label may differ where two are as probable as each other, to the tolerance.
+    """
+    largest, first = 0.0, ""
+    for start in range(0, len(expected.rows), BATCH):
+        rows = expected.rows[start : start + BATCH]
+        try:
+            answer = client.texts(list(zip(*rows, strict=True)))
+        except Exception as error:  # whatever it is, there is no answer where there should be one
+            first = first or f"{_shown(rows[0])}: no answer: {type(error).__name__}: {error}"
+            continue
+        if problem := _malformed(answer, len(rows), len(expected.probabilities[start])):
+            first = first or f"{_shown(rows[0])}: {problem}"
+            continue
+        for index, row in enumerate(rows):
+            given = tuple(answer[PROBABILITIES][index].tolist())
+            said = answer[LABEL][index], float(answer[SCORE][index])
+            place = start + index
+            difference, problem = _compare(
+                given, said, expected.probabilities[place], expected.labels[place], tolerance
+            )
+            largest = max(largest, difference)
+            if problem and not first:
+                first = f"{_shown(row)}: {problem}"
+    return WireCheck(
+        target=target,
+        num_texts=len(expected.rows),
+        max_abs_diff=largest,
+        tolerance=tolerance,
+        first_difference=first,
+    )
+
+
+def _malformed(answer: dict[str, np.ndarray], num_rows: int, num_labels: int) -> str:
+    """What is wrong with the shapes of an answer."""
+    wanted = {LABEL: (num_rows,), SCORE: (num_rows,), PROBABILITIES: (num_rows, num_labels)}
+    wrong = [
+        f"{name} {answer[name].shape}" for name in wanted if answer[name].shape != wanted[name]
+    ]
+    return f"shapes must be {wanted}; received {', '.join(wrong)}" if wrong else ""
+
+
+def _compare(
+    given: tuple[float, ...],
+    said: tuple[bytes, float],
+    probabilities: tuple[float, ...],
+    label: bytes,
+    tolerance: float,
+) -> tuple[float, str]:
+    """The largest difference of a probability, and what is wrong, empty when nothing is."""
+    difference = max(abs(a - b) for a, b in zip(given, probabilities, strict=True))
+    if not difference <= tolerance:  # written so that NaN differs
+        return difference, f"a probability differs by {difference:.3g}, allowed {tolerance:.3g}"
+    best, second = sorted(probabilities, reverse=True)[:2]
+    if said[0] != label and best - second > 2 * tolerance:
+        return difference, f"label {said[0]!r}, in process {label!r}"
+    if not abs(said[1] - max(given)) <= tolerance:
+        return difference, f"score {said[1]:.6g} is not the largest probability, {max(given):.6g}"
+    return difference, ""
+
+
+def _shown(row: Row) -> str:
+    return ascii(row[0] if len(row) == 1 else row)[:SHOWN_CHARACTERS]

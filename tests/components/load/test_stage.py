@@ -1,0 +1,113 @@
+"""The load stage from a choice to results, in real processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.components.evaluate.conftest import Recorder
+from tests.components.serving import stand_in
+from tests.pipeline.run_facts import finished
+from tpuline.components.contracts import Choice, Servable, ShardSet
+from tpuline.components.load import stage
+from tpuline.components.serving import answering
+from tpuline.components.stage import Context
+
+pytest.importorskip("mlperf_loadgen")
+
+QUICK = stage.Config(min_duration_s=0.2, min_queries=100, num_rows=40)
+
+
+def chosen(name: str | None) -> Choice:
+    whole = finished().choice
+    assert whole
+    return replace(whole, chosen=name)
+
+
+def inputs(shards: ShardSet, servable: Servable, name: str | None = "small") -> stage.Inputs:
+    wrong = replace(servable, saved_model_dir="not/there")
+    return stage.Inputs(
+        shards=shards, choice=chosen(name), servables={"base": wrong, "small": servable}
+    )
+
+
+def test_without_scenarios_nothing_is_asked(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+) -> None:
+    report = stage.run(stage.Config(), inputs(corpus, word_model), context)
+    assert (report.results, report.wire, report.num_rows) == ((), (), 0)
+    assert report.uri == str(context.workdir) and not log.warnings
+
+
+def test_without_a_choice_nothing_is_asked_and_it_says_so(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+) -> None:
+    config = replace(QUICK, scenarios=("single_stream",))
+    report = stage.run(config, inputs(corpus, word_model, None), context)
+    assert report.results == () and report.variant is None
+    assert log.warnings == ["load: nothing was measured, for no variant was chosen"]
+
+
+def test_chosen_variant_is_asked_in_process_and_over_the_wire(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+) -> None:
+    """One server answers rightly, one gives each text the other label."""
+    model = answering.load(Path(word_model.uri) / word_model.saved_model_dir)
+    other = {b"positive": b"negative", b"negative": b"positive"}
+
+    def wrong(columns: list[list[bytes]]) -> dict[str, Any]:
+        answer = model.texts(columns)
+        return answer | {"label": np.array([other[one] for one in answer["label"]], object)}
+
+    with stand_in.serving(model.texts) as good, stand_in.serving(wrong) as bad:
+        remote = f"triton+grpc://{good.grpc}/{stand_in.MODEL}"
+        lying = f"triton+http://{bad.http}/{stand_in.MODEL}"
+        targets = (remote, "in_process", lying)
+        config = replace(QUICK, scenarios=("single_stream",), targets=targets)
+        report = stage.run(config, inputs(corpus, word_model), context)
+    wired, alone, lied = report.results
+    assert (wired.target, alone.target, lied.target) == targets
+    for result in (wired, alone):
+        assert result.valid and result.num_failed == 0 and result.num_queries >= 100
+        assert result.num_changed == 0
+        assert result.accuracy is not None and 0.8 < result.accuracy <= 1.0  # 6 of 120 lie
+        assert 0 < result.p50_ms <= result.p99_ms
+    assert alone.peak_memory_bytes and alone.peak_memory_bytes > 100e6
+    assert alone.cpu_cores and alone.cpu_cores > 0.05
+    assert wired.peak_memory_bytes is None and wired.cpu_cores is None
+    assert lied.num_changed == lied.num_texts
+    assert lied.accuracy is not None and lied.accuracy < 0.2
+    agreed, differing = report.wire
+    assert agreed.target == remote and agreed.first_difference == "" and agreed.num_texts > 40
+    assert differing.first_difference == "b'': label b'positive', in process b'negative'"
+    assert log.warnings == [
+        f"{lying}: answers otherwise than in process: {differing.first_difference}"
+    ]
+    assert report.num_rows == 40 and report.variant == "small"
+    assert report.loadgen_version.startswith("6.")
+    assert log.tasks == dict.fromkeys((f"load, {name}" for name in targets), 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("targets", (), "must be different ones, at least one"),
+        ("targets", ("in_process", "in_process"), "must be different ones"),
+        ("targets", ("http://somewhere",), "must be in_process, or triton or tf_serving"),
+        ("num_rows", 0, "must lie between 1 and 100000"),
+        ("batch_size", 65, "must be at most batcher.max_batch_size"),
+        ("p99_ms", -1.0, "must lie between"),
+    ],
+)
+def test_config_that_cannot_be_meant_is_refused(field: str, value: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: {words}.*; received "):
+        stage.Config(**{field: value})
+
+
+def test_batcher_that_cannot_be_meant_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^max_delay_us: must lie between .*; received -1"):
+        stage.Batcher(max_delay_us=-1)

@@ -1,0 +1,159 @@
+"""Real Triton: the same answers as in process, and no harm done by hostile requests."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.components.evaluate.conftest import Recorder
+from tpuline.components.contracts import Servable
+from tpuline.components.serving import targets, wire
+from tpuline.components.serving.clients import kserve
+from tpuline.components.serving.clients.connections import HttpConnections, RequestFailed
+from tpuline.components.serving.servers import triton
+from tpuline.components.serving.servers.starting import Place, Servers
+
+MODEL = "words"
+ROWS = [("a good film",), ("bad, bad",), ("x" * 100_000,)]
+
+
+@pytest.fixture(scope="module")
+def folder(word_model: Servable) -> Path:
+    return Path(word_model.uri) / word_model.saved_model_dir
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """The environment is made when it is not there, or is the one that the variable names."""
+    kind = triton.kind(os.environ, Recorder(), max_batch_size=16, max_delay_us=0)
+    with Servers({"triton": kind}) as started:
+        yield started
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_triton_answers_hostile_texts_as_in_process(
+    transport: str, servers: Servers, folder: Path
+) -> None:
+    place = servers.place(targets.parse(f"triton+{transport}"), folder, MODEL)
+    rows = wire.texts_to_ask(ROWS)
+    with targets.connect(targets.parse("in_process"), folder=folder) as local:
+        expected = wire.ask(local, rows)
+    with targets.connect(place.target, model=MODEL) as client:
+        check = wire.check(client, expected, target="triton", tolerance=1e-6)
+    assert check.first_difference == "" and check.num_texts == len(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_triton_serves_pairs_of_texts(
+    servers: Servers, export_word_model: Callable[..., Servable]
+) -> None:
+    pairs = export_word_model(has_text_pair=True)
+    folder = Path(pairs.uri) / pairs.saved_model_dir
+    place = servers.place(targets.parse("triton+grpc"), folder, "pairs")
+    with targets.connect(place.target, model="pairs") as client:
+        answer = client.texts([["a", "b"], ["good", "bad"]])
+    assert answer["label"].tolist() == [b"positive", b"negative"]
+
+
+def tensor(content: bytes, **changes: Any) -> tuple[dict[str, Any], bytes]:
+    given = {
+        "name": "text",
+        "shape": [1, 1],
+        "datatype": "BYTES",
+        "parameters": {"binary_data_size": len(content)},
+    }
+    return {"inputs": [given | changes]}, content
+
+
+ONE = kserve.pack([b"good"])
+DEEP = (
+    b'{"inputs":[{"name":"text","shape":[1,1],"datatype":"BYTES","data":'
+    + b"[" * 50_000
+    + b"]" * 50_000
+    + b"}]}"
+)
+HOSTILE: dict[str, tuple[Any, bytes]] = {
+    "nothing": (b"", b""),
+    "no inputs": ({"inputs": []}, b""),
+    "no rows": tensor(b"", shape=[0, 1]),
+    "not UTF-8": tensor(kserve.pack([b"\xff\xfe\x80"])),
+    "huge text": tensor(kserve.pack([b"good " * 2_000_000])),
+    "too many rows": tensor(kserve.pack([b"good"] * 100), shape=[100, 1]),
+    "wrong type": tensor(b"\x00" * 8, datatype="FP64"),
+    "wrong shape": tensor(ONE, shape=[1, 2, 3]),
+    "negative shape": tensor(ONE, shape=[-1, 1]),
+    "enormous shape": tensor(ONE, shape=[2**62, 1]),
+    "unknown input": tensor(ONE, name="texte"),
+    "length beyond the end": tensor(b"\xff\xff\xff\x7fgood"),
+    "fewer bytes than told": tensor(ONE, parameters={"binary_data_size": 10**9}),
+    "deep JSON": (b"[" * 100_000, b""),
+    "not JSON": (b"\x00\x01\x02", b""),
+    "a number for a text": ({"inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES",
+                                         "data": [7]}]}, b""),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_triton_refuses_or_answers_a_hostile_request_and_goes_on(
+    name: str, servers: Servers, folder: Path
+) -> None:
+    head, content = HOSTILE[name]
+    body = head if isinstance(head, bytes) else json.dumps(head).encode()
+    place = servers.place(targets.parse("triton+http"), folder, MODEL)
+    survives(place, body, content)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.xfail(
+    strict=True,
+    raises=RequestFailed,
+    reason="Triton 2.51 itself ends of 50,000 lists in each other in the JSON of a tensor",
+)
+def test_triton_survives_a_tensor_of_deep_json(folder: Path) -> None:
+    """With a server of its own, which is gone afterwards."""
+    kind = triton.kind(os.environ, Recorder(), max_batch_size=16, max_delay_us=0)
+    with Servers({"triton": kind}) as servers:
+        survives(servers.place(targets.parse("triton+http"), folder, MODEL), DEEP, b"")
+
+
+def survives(place: Place, body: bytes, content: bytes) -> None:
+    """The server refuses or answers, and answers the next request."""
+    connections = HttpConnections(place.target.address, timeout_s=60)
+    headers = {"Inference-Header-Content-Length": str(len(body))} if content else {}
+    try:
+        path = f"/v2/models/{MODEL}/infer"
+        status, _, answer = connections.ask("POST", path, body + content, headers)
+        assert 400 <= status < 600 or b"negative" in answer or b"positive" in answer
+    except RequestFailed:
+        pass  # it closed the connection, which is an answer as well, if it goes on
+    finally:
+        connections.close()
+    with targets.connect(place.target, model=MODEL) as client:
+        assert client.texts([["a good film"]])["label"].tolist() == [b"positive"]
+
+
+def test_model_of_another_runtime_is_refused(tmp_path: Path, log: Recorder) -> None:
+    kind = triton.kind({}, log, max_batch_size=1, max_delay_us=0)
+    with (
+        Servers({"triton": kind}) as servers,
+        pytest.raises(ValueError, match=r"^targets: triton serves a SavedModel here; received"),
+    ):
+        servers.place(targets.parse("triton+http"), tmp_path, "m")
+
+
+def test_python_without_triton_is_refused(tmp_path: Path, log: Recorder) -> None:
+    for python in (sys.executable, str(tmp_path / "nothing")):
+        with pytest.raises(ValueError, match=r"^TPULINE_TRITON_PYTHON: must be a Python with nvid"):
+            triton.interpreter({triton.VARIABLE: python}, log)

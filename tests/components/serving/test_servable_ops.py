@@ -1,0 +1,76 @@
+"""Ops that a server lacks are found wherever they hide in a SavedModel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tpuline.components.contracts import Servable
+from tpuline.components.serving.servable_ops import problems
+
+
+def saved(folder: Path, answer: Callable[[Any], Any]) -> Path:
+    """A SavedModel whose signature calls `answer` on its texts."""
+    import tensorflow as tf
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
+        def serve(self, text: Any) -> dict[str, Any]:
+            return {"out": answer(text)}
+
+    module = Module()
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    return folder
+
+
+def test_ops_of_tensorflow_and_tf_text_are_known(tmp_path: Path, word_model: Servable) -> None:
+    import tensorflow as tf
+    import tensorflow_text as text_ops
+
+    def answer(text: Any) -> Any:
+        tokens = text_ops.UnicodeScriptTokenizer().tokenize(text_ops.normalize_utf8(text))
+        size = tf.size(tokens.flat_values)
+        return tf.while_loop(lambda n: n < 3, lambda n: (n + 1,), (size,))[0]
+
+    assert problems(saved(tmp_path, answer)) == ()
+    assert problems(Path(word_model.uri) / word_model.saved_model_dir) == ()
+
+
+def test_call_into_python_is_found_inside_a_branch(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def answer(text: Any) -> Any:
+        return tf.cond(
+            tf.size(text) > 3,
+            lambda: tf.py_function(lambda one: one, [text], tf.string),
+            lambda: tf.numpy_function(lambda one: one, [text], tf.string),
+        )
+
+    eager, plain = problems(saved(tmp_path, answer))
+    assert eager == "EagerPyFunc (1 times): calls Python, which a server does not have"
+    assert plain.startswith("PyFunc (1 times): calls Python")
+
+
+def test_op_of_another_library_is_found(tmp_path: Path) -> None:
+    """The library itself is not needed: the op of one node is given the name of such an op."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved(tmp_path, lambda text: text)
+    file = tmp_path / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    function = next(one for one in model.meta_graphs[0].graph_def.library.function if one.node_def)
+    function.node_def.add(name="custom", op="Acme>FastTokenize")
+    file.write_bytes(model.SerializeToString())
+    (problem,) = problems(tmp_path)
+    assert problem.startswith("Acme>FastTokenize (1 times): neither TensorFlow's nor TF Text's")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xff not a message"])
+def test_folder_without_a_saved_model_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^folder: must hold a SavedModel; received .*; export a"):
+        problems(tmp_path)

@@ -1,0 +1,147 @@
+"""What asks servers, over both protocols and both transports, against a stand-in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.components.serving import stand_in
+from tpuline.components.contracts import Servable
+from tpuline.components.messy import MESSY_TEXTS
+from tpuline.components.serving import answering, targets, wire
+from tpuline.components.serving.clients.connections import RequestFailed
+
+pytest.importorskip("tensorflow_serving.apis")
+
+ALL = ["triton+http", "triton+grpc", "tf_serving+http", "tf_serving+grpc"]
+ROWS = [("a good film",), ("bad, bad",), ("",)]
+
+
+class Broken:
+    """Answers as a model does, but for what a test has it spoil."""
+
+    def __init__(self, model: answering.Answering) -> None:
+        self.model = model
+        self.spoil = lambda columns, answer: answer
+
+    def __call__(self, columns: list[list[bytes]]) -> dict[str, Any]:
+        return self.spoil(columns, self.model.texts(columns))
+
+
+@pytest.fixture(scope="module")
+def model(word_model: Servable) -> answering.Answering:
+    return answering.load(Path(word_model.uri) / word_model.saved_model_dir)
+
+
+@pytest.fixture(scope="module")
+def server(model: answering.Answering) -> Iterator[tuple[stand_in.Addresses, Broken]]:
+    broken = Broken(model)
+    with stand_in.serving(broken) as addresses:
+        yield addresses, broken
+
+
+def connect(name: str, addresses: stand_in.Addresses, model: str = stand_in.MODEL) -> Any:
+    address = getattr(addresses, name.partition("+")[2])
+    return targets.connect(targets.parse(f"{name}://{address}"), model=model, timeout_s=20)
+
+
+@pytest.fixture(params=ALL)
+def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
+    with connect(request.param, server[0]) as client:
+        yield client
+    server[1].spoil = lambda columns, answer: answer
+
+
+@pytest.fixture(scope="module")
+def expected(model: answering.Answering) -> wire.Answers:
+    with targets.closing(Local(model)) as local:
+        return wire.ask(local, wire.texts_to_ask(ROWS))
+
+
+class Local:
+    """The model itself."""
+
+    def __init__(self, model: answering.Answering) -> None:
+        self.texts = model.texts
+
+    def close(self) -> None:
+        pass
+
+
+def test_hostile_texts_are_answered_as_in_process(client: Any, expected: wire.Answers) -> None:
+    assert expected.rows == (*((text,) for text in MESSY_TEXTS), *ROWS)
+    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    assert check.first_difference == "" and check.num_texts == len(MESSY_TEXTS) + 3
+    assert check.max_abs_diff <= 1e-6
+
+
+def test_first_other_probability_is_named_with_its_text(
+    client: Any, server: Any, expected: wire.Answers
+) -> None:
+    def spoil(columns: list[list[bytes]], answer: dict[str, Any]) -> dict[str, Any]:
+        off = np.array([[0.25, -0.25] if b"film" in text else [0, 0] for text in columns[0]])
+        return answer | {"probabilities": (answer["probabilities"] + off).astype(np.float32)}
+
+    server[1].spoil = spoil
+    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    assert "film" in check.first_difference
+    assert "a probability differs by 0.25, allowed 1e-06" in check.first_difference
+    assert check.max_abs_diff == pytest.approx(0.25, abs=1e-6)
+
+
+def test_other_label_is_named(client: Any, server: Any, expected: wire.Answers) -> None:
+    server[1].spoil = lambda columns, answer: (
+        answer | {"label": np.array([b"neither"] * len(columns[0]), object)}
+    )
+    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    assert "label b'neither', in process b'negative'" in check.first_difference
+
+
+def test_refused_request_is_named(client: Any, server: Any, expected: wire.Answers) -> None:
+    def refuse(columns: list[list[bytes]], answer: dict[str, Any]) -> dict[str, Any]:
+        raise ValueError("not today")
+
+    server[1].spoil = refuse
+    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    assert "no answer: RequestFailed" in check.first_difference
+    assert "not today" in check.first_difference
+
+
+def test_answers_of_another_shape_are_named(
+    client: Any, server: Any, expected: wire.Answers
+) -> None:
+    server[1].spoil = lambda columns, answer: (
+        answer | {"probabilities": np.ones((len(columns[0]), 3), np.float32)}
+    )
+    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    assert "shapes must be" in check.first_difference
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_unknown_model_and_unreachable_server_are_failures_in_words(name: str, server: Any) -> None:
+    with connect(name, server[0], model="nobody") as client, pytest.raises(RequestFailed) as told:
+        client.texts([["x"]])
+    assert "404" in str(told.value) or "NOT_FOUND" in str(told.value)
+    nowhere = stand_in.Addresses(http="127.0.0.1:1", grpc="127.0.0.1:1")
+    with connect(name, nowhere) as client, pytest.raises(RequestFailed):
+        client.texts([["x"]])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["in_process", *ALL, "triton+grpc://10.0.0.3:8001", "tf_serving+http://[::1]:8501/other"],
+)
+def test_target_is_written_as_it_is_read(name: str) -> None:
+    assert targets.parse(name).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "triton", "grpc://h:1", "triton+grpc://h", "triton+http://h:1/a/b", "tf+http"]
+)
+def test_target_that_is_none_is_refused_with_an_example(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^targets: must be in_process, or triton or .*; e.g. in"):
+        targets.parse(name)
