@@ -244,7 +244,7 @@ def write_worker_files(folder: str | Path) -> tuple[Path, ...]:
     Raises:
         ConfigError: the folder cannot be written, or there is no TensorFlow to name a version of.
     """
-    from ..components.preprocess.running import worker_package
+    from ..components.running import worker_package
 
     try:
         made = worker_package.write_worker_files(Path(folder))

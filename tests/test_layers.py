@@ -48,7 +48,7 @@ MAY_BE_HEAVY = {
     "components/optimize/prune.py",
     "components/optimize/shrink.py",
     "components/preprocess/graph.py",
-    "components/preprocess/running/processes.py",
+    "components/running/processes.py",
     "components/preprocess/spilling.py",
     "components/preprocess/writers.py",
     "components/training/callbacks.py",

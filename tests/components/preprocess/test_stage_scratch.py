@@ -11,11 +11,11 @@ import pytest
 
 from tpuline.components import files
 from tpuline.components.preprocess import graph, stage
-from tpuline.components.preprocess.reading.source import Source
-from tpuline.components.preprocess.running.config import Dataflow, Portable
+from tpuline.components.reading.source import Source
+from tpuline.components.running.config import Dataflow, Portable
 from tpuline.components.stage import Context
 
-from .running.quiet_log import QuietLog
+from ..running.quiet_log import QuietLog
 from .stage_runs import config, contents, numbered_rows, preprocess, write_csv
 
 
