@@ -23,6 +23,7 @@ from . import plan as plan_module
 from .config import RunConfig
 from .errors import ConfigError, StageError
 from .hardware.strategy import ConfiguredHardware
+from .predicting import predict
 from .runlog import RunLog
 from .runner import RunResult
 
@@ -39,6 +40,7 @@ __all__ = [
     "load",
     "open_artifact",
     "plan",
+    "predict",
     "preflight",
     "read_report",
     "run",

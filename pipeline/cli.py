@@ -1,4 +1,4 @@
-"""tpuline run | check | plan | show | doctor | ...: parses first, imports what is needed after."""
+"""tpuline run | check | plan | show | predict | ...: parses first, imports what is needed after."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ def parser() -> Parser:
     preflight = commands.add_parser(
         "preflight", help="compile the train step for a TPU, without one: does it fit, how fast"
     )
+    predict = commands.add_parser(
+        "predict", help="have a model answer the texts of files, one answer a row"
+    )
+    _add_predict(predict)
     _add_config((run, check, plan, preflight), kept=(run, plan, preflight), until=(run, plan))
     _add_preflight(preflight)
     _add_data(show, compare)
@@ -56,14 +60,7 @@ def _add_config(
     """What commands on a config take; `kept` are those whose artifacts lie somewhere."""
     for command in commands:
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
-        command.add_argument(
-            "--set",
-            metavar="A.B=C",
-            action="append",
-            default=[],
-            dest="overrides",
-            help="change one value of the config (YAML); may be repeated",
-        )
+        _add_set(command, "change one value of the config")
     for command in kept:
         command.add_argument(
             "--root",
@@ -73,6 +70,34 @@ def _add_config(
         )
     for command in until:
         command.add_argument("--until", metavar="STAGE", help="stop after this stage")
+
+
+def _add_predict(predict: Parser) -> None:
+    predict.add_argument(
+        "model", metavar="MODEL", help="the folder of a model, or <root>/export/<key>"
+    )
+    predict.add_argument(
+        "--input",
+        metavar="PLACE",
+        action="append",
+        required=True,
+        help="a file or glob, here or in a bucket; may be repeated",
+    )
+    predict.add_argument(
+        "--output", metavar="DIR", required=True, help="a folder; the same command goes on there"
+    )
+    _add_set(predict, "change one setting, e.g. text_column=review or runner=processes")
+
+
+def _add_set(command: Parser, what: str) -> None:
+    command.add_argument(
+        "--set",
+        metavar="A.B=C",
+        action="append",
+        default=[],
+        dest="overrides",
+        help=f"{what} (YAML); may be repeated",
+    )
 
 
 def _add_preflight(preflight: Parser) -> None:
@@ -117,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = {
         "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare,
         "worker-files": _worker_files, "doctor": _doctor, "preflight": _preflight,
+        "predict": _predict,
     }[args.command]  # fmt: skip
     try:
         code = command(args)
@@ -237,6 +263,22 @@ def _preflight(args: argparse.Namespace) -> int:
         for line in results.lines(result):
             print(line)
     return DONE if result.fits else REFUSED
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from . import api
+
+    try:
+        made = api.predict(args.model, args.input, args.output, overrides=args.overrides)
+    except RuntimeError as error:
+        print(f"tpuline: {error}; the same command goes on from here", file=sys.stderr)
+        return FAILED
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in made.rejected.items())
+    num_rejected = made.num_rows - made.num_answered
+    aside = f"{num_rejected:,} set aside ({reasons})" if reasons else "none set aside"
+    print(f"{made.num_rows:,} rows: {made.num_answered:,} answered, {aside}")
+    print(f"answers: {made.folder}")
+    return DONE
 
 
 if __name__ == "__main__":

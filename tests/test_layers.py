@@ -47,6 +47,8 @@ MAY_BE_HEAVY = {
     "components/optimize/importance.py",
     "components/optimize/prune.py",
     "components/optimize/shrink.py",
+    "components/prediction/graph.py",
+    "components/prediction/handler.py",
     "components/preprocess/graph.py",
     "components/running/processes.py",
     "components/preprocess/spilling.py",

@@ -104,9 +104,12 @@ def _through_beam(
     missing: Sequence[Part],
     log: Log,
 ) -> None:
-    from . import graph
+    with (
+        runners.no_warnings(),  # of libraries that Beam does without
+        tempfile.TemporaryDirectory(prefix="tpuline-predict-") as scratch,
+    ):
+        from . import graph
 
-    with tempfile.TemporaryDirectory(prefix="tpuline-predict-") as scratch:
         work = Work(
             model_dir=folder,
             source=source,

@@ -80,5 +80,5 @@ def _exported(path: str) -> str | None:
 
 
 def _sha256(path: str) -> str:
-    with files.reading(path) as file:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ import pytest
 from tpuline.components import files
 from tpuline.components.preprocess import graph, stage
 from tpuline.components.reading.source import Source
+from tpuline.components.running import runners
 from tpuline.components.running.config import Dataflow, Portable
 from tpuline.components.stage import Context
 
@@ -146,7 +147,7 @@ def test_warnings_that_were_off_before_stay_off() -> None:
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with stage._no_warnings():
+        with runners.no_warnings():
             assert logging.root.manager.disable == logging.ERROR
         assert logging.root.manager.disable == logging.ERROR
     finally:
