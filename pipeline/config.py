@@ -160,7 +160,7 @@ def settings(kind: type[Settings], overrides: Sequence[str], *, source: str) -> 
     except ValidationError as error:
         problems = [_explain({**e, "loc": e["loc"][1:]}, kind) for e in error.errors()]
         raise ConfigError(problems, source=source) from None
-    return typed.settings  # type: ignore[attr-defined,no-any-return]
+    return typed.settings  # type: ignore[attr-defined]
 
 
 def check(config: RunConfig) -> None:
