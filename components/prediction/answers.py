@@ -22,6 +22,8 @@ Columns = tuple[list[str], ...]
 Ask = Callable[[Columns], Mapping[str, Any]]
 """As `Answering.texts`."""
 
+MAX_TOLD = 160  # characters of an error
+
 MANY_ROWS = 8
 """When it fails on each of so many rows alone, the fault is the model's."""
 
@@ -106,5 +108,7 @@ def _picked(columns: Columns, places: Sequence[int]) -> Columns:
 
 
 def _told(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+    """On one line, and of a long one the end: TensorFlow begins with where, not with what."""
+    words = " ".join(str(error).split())
+    end = words if len(words) <= MAX_TOLD else f"…{words[-MAX_TOLD:]}"
+    return f"{type(error).__name__}: {end}"

@@ -23,7 +23,7 @@ class Config:
     quoting: Literal["auto", "quoted", "none"] = "auto"  # as of preprocess.source
     max_line_bytes: int = 1_000_000  # longer rows are set aside, never held in memory
     output_format: Literal["parquet", "jsonl"] = "parquet"
-    include_text: bool = False  # beside each answer; it then goes through Beam's shuffle
+    include_text: bool = False  # beside each answer
     batch_rows: int = 64  # most rows of one call of the model
     shard_size_mb: int = 8  # of text, about; also the least that is done again after a crash
     runner: str = "in_process"  # in_process | processes | portable | dataflow

@@ -1,12 +1,14 @@
 """The Beam graph: parts -> windows of rows -> answers -> shards.
 
-Rows of a window stay together in one element, the key carries what they are known by, and a part
-comes together again before it is written: answers cannot lose their row, nor shards their order.
+Rows of a window stay together in one element, and the key carries what they are known by, so that
+no answer loses its row. There is no shuffle after the parts are spread: a shard is written when its
+part is answered, not when all are, so that an interrupted run keeps it. That takes runners which
+hand the elements of these steps on in order, as all that are offered do; another one is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
@@ -30,8 +32,6 @@ def build(pipeline: beam.Pipeline, work: Work, parts: Sequence[Part], *, alone: 
         | "Spread parts" >> spread
         | "Read" >> beam.ParDo(ReadWindows(work))
         | "Answer" >> RunInference(KeyedModelHandler(handler))
-        | "Join" >> beam.ParDo(JoinAnswers(work))
-        | "Gather parts" >> beam.GroupByKey()
         | "Write" >> beam.ParDo(WriteShards(work, {part.index: part.shard for part in parts}))
     )
 
@@ -47,32 +47,34 @@ class ReadWindows(beam.DoFn):
             yield window, window.columns
 
 
-class JoinAnswers(beam.DoFn):
-    """(Window, Answers) -> (number of the part, AnsweredWindow)."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-
-    def setup(self) -> None:
-        progress.speak_in(self._work.progress_dir)
-
-    def process(self, answered: tuple[Window, Answers]) -> Iterator[tuple[int, AnsweredWindow]]:
-        window, answers = answered
-        yield window.part, answered_window(window, answers, with_text=self._work.with_text)
-        progress.tell("rows", len(window.rows) + len(window.rejects))
-
-    def finish_bundle(self) -> None:
-        progress.finish()
-
-
 class WriteShards(beam.DoFn):
-    """(number of the part, its windows) -> nothing; the marker tells."""
+    """(Window, Answers) -> nothing: the marker of each shard tells."""
 
     def __init__(self, work: Work, shards: dict[int, str]) -> None:
         self._work, self._shards = work, shards
 
-    def process(self, part: tuple[int, Iterable[AnsweredWindow]]) -> None:
-        index, answered = part
-        write_shard(
-            answered, self._work.out_dir, self._shards[index], format=self._work.output_format
-        )
+    def setup(self) -> None:
+        progress.speak_in(self._work.progress_dir)
+
+    def start_bundle(self) -> None:
+        self._begun: dict[int, list[AnsweredWindow]] = {}
+
+    def process(self, answered: tuple[Window, Answers]) -> None:
+        window, answers = answered
+        begun = self._begun.setdefault(window.part, [])
+        if window.number != len(begun):
+            raise RuntimeError(_OUT_OF_ORDER)
+        begun.append(answered_window(window, answers, with_text=self._work.with_text))
+        progress.tell("rows", len(window.rows) + len(window.rejects))
+        if window.is_last:
+            shard = self._shards[window.part]
+            write_shard(begun, self._work.out_dir, shard, format=self._work.output_format)
+            del self._begun[window.part]
+
+    def finish_bundle(self) -> None:
+        if self._begun:
+            raise RuntimeError(_OUT_OF_ORDER)
+        progress.finish()
+
+
+_OUT_OF_ORDER = "runner: must hand the windows of a part on in order; use in_process or processes"

@@ -30,7 +30,7 @@ class Part:
 
 
 def parts(inputs: Sequence[InputFile], size_bytes: int) -> tuple[Part, ...]:
-    """Of about `size_bytes` of text each, in the order of `inputs`."""
+    """Of at most `size_bytes` of text each, about, in the order of `inputs`."""
     made = [*_parts(inputs, size_bytes)]
     return tuple(replace(part, index=index, num_parts=len(made)) for index, part in enumerate(made))
 
@@ -39,7 +39,7 @@ def _parts(inputs: Sequence[InputFile], size_bytes: int) -> Iterator[Part]:
     group: list[InputFile] = []
     for file in inputs:
         stripes = min(-(-file.text_bytes // size_bytes), MAX_STRIPES)
-        if group and (stripes > 1 or sum(f.text_bytes for f in group) >= size_bytes):
+        if group and sum(f.text_bytes for f in [*group, file]) > size_bytes:
             yield Part(files=tuple(group))
             group = []
         if stripes > 1:

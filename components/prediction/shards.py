@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ ROW_GROUP_ROWS = 65_536
 class AnsweredWindow:
     """What is written of a window: of each answered row in order, and of each other one."""
 
-    number: int
     ids: list[str]
     answers: Answers  # of these rows, without failures
     texts: tuple[list[str], ...]  # by column; () unless they are asked for
@@ -47,7 +46,6 @@ def answered_window(window: Window, answers: Answers, *, with_text: bool) -> Ans
         for place, why in answers.failures.items()
     ]
     return AnsweredWindow(
-        number=window.number,
         ids=[window.rows[p].label or f"{window.rows[p].file}:{window.rows[p].row}" for p in sound],
         answers=Answers(
             labels=[answers.labels[place] for place in sound],
@@ -61,20 +59,19 @@ def answered_window(window: Window, answers: Answers, *, with_text: bool) -> Ans
 
 
 def write_shard(
-    windows: Iterable[AnsweredWindow], folder: str, shard: str, *, format: str
+    windows: Sequence[AnsweredWindow], folder: str, shard: str, *, format: str
 ) -> ShardFacts:
     """Writes predictions-`shard`.parquet or .jsonl below `folder`, then what else is told of it."""
-    inorder = sorted(windows, key=lambda window: window.number)
     name = f"predictions-{shard}.{format}"
     with files.appearing(files.join(folder, name)) as draft:
-        _WRITERS[format](inorder, draft)
-    rejects = [reject for window in inorder for reject in window.rejects]
+        _WRITERS[format](windows, draft)
+    rejects = [reject for window in windows for reject in window.rejects]
     lines = "".join(reject_line(reject) for reject in rejects)
     files.write_bytes(rejects_path(folder, shard), lines.encode("utf-8", "backslashreplace"))
     facts = ShardFacts(
         file=name,
-        num_rows=sum(len(window.ids) for window in inorder),
-        label_counts=dict(Counter(label for w in inorder for label in w.answers.labels)),
+        num_rows=sum(len(window.ids) for window in windows),
+        label_counts=dict(Counter(label for w in windows for label in w.answers.labels)),
         rejected=dict(Counter(reject.reason for reject in rejects)),
     )
     files.write_bytes(_marker_path(folder, shard), json.dumps(asdict(facts)).encode())

@@ -22,6 +22,7 @@ class Window:
 
     part: int
     number: int  # of the window in its part, from 0
+    is_last: bool = False
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
@@ -51,6 +52,7 @@ def windows(source: Source, part: Part) -> Iterator[Window]:
         if full or size >= WINDOW_CHARACTERS:
             yield window
             window, size = Window(part=part.index, number=window.number + 1), 0
+    window.is_last = True
     yield window
 
 

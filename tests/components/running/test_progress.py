@@ -12,7 +12,7 @@ import pytest
 
 from tpuline.components.running import progress
 
-from .stage_runs import Log
+from ..preprocess.stage_runs import Log
 
 
 @pytest.fixture
