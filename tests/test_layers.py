@@ -49,6 +49,7 @@ MAY_BE_HEAVY = {
     "components/optimize/shrink.py",
     "components/prediction/graph.py",
     "components/prediction/handler.py",
+    "components/prediction/monitoring.py",
     "components/preprocess/graph.py",
     "components/running/processes.py",
     "components/preprocess/spilling.py",

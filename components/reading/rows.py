@@ -19,8 +19,12 @@ Reason = Literal[
     "empty_text",  # null; or nothing left after cleaning
     "unknown_label",  # not among the label names
     "function_failed",  # the user's function raised, or gave what is no row
-    "missing_id",  # of prediction: null or blank
-    "model_failed",  # of prediction: the model raised for this row alone, or gave no number
+    # Of prediction:
+    "missing_id",  # null or blank
+    "missing_entity",  # null or blank
+    "bad_time",  # of an event: no time, or one to come
+    "too_late",  # the window of the event is closed for good
+    "model_failed",  # the model raised for this row alone, or gave no number
     # No faults of the data, so no part of the share that may be rejected:
     "dropped_by_function",  # the user's function left it out
     "duplicate",  # another row of the split has the same text
