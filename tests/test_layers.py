@@ -47,6 +47,7 @@ MAY_BE_HEAVY = {
     "components/optimize/importance.py",
     "components/optimize/prune.py",
     "components/optimize/shrink.py",
+    "components/prediction/following.py",
     "components/prediction/graph.py",
     "components/prediction/handler.py",
     "components/prediction/monitoring.py",

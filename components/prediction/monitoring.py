@@ -32,7 +32,7 @@ from .events import Event, Line, MonitorConfig, parse_event
 from .handler import TextHandler
 from .model_place import label_names
 
-_NAMESPACE = "tpuline_monitor"
+NAMESPACE = "tpuline_monitor"
 _TIMINGS = {PaneInfoTiming.EARLY: "early", PaneInfoTiming.LATE: "late"}
 
 
@@ -191,5 +191,5 @@ def _iso(moment: Any) -> str:
 
 
 def _set_aside(row: Reject) -> beam.pvalue.TaggedOutput:
-    Metrics.counter(_NAMESPACE, row.reason).inc()
+    Metrics.counter(NAMESPACE, row.reason).inc()
     return beam.pvalue.TaggedOutput("rejects", row)
