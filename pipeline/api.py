@@ -23,7 +23,7 @@ from . import plan as plan_module
 from .config import RunConfig
 from .errors import ConfigError, StageError
 from .hardware.strategy import ConfiguredHardware
-from .predicting import predict
+from .predicting import follow, predict
 from .runlog import RunLog
 from .runner import RunResult
 
@@ -37,6 +37,7 @@ __all__ = [
     "RunResult",
     "StageError",
     "check",
+    "follow",
     "load",
     "open_artifact",
     "plan",

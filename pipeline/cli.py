@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from . import predict_command
+
 Parser = argparse.ArgumentParser
 
 DONE, FAILED, BAD_USAGE, REFUSED = 0, 1, 2, 3
@@ -45,7 +47,8 @@ def parser() -> Parser:
     predict = commands.add_parser(
         "predict", help="have a model answer the texts of files, one answer a row"
     )
-    _add_predict(predict)
+    predict_command.add_arguments(predict)
+    _add_set(predict, "change one setting, e.g. text_column=review or runner=processes")
     _add_config((run, check, plan, preflight), kept=(run, plan, preflight), until=(run, plan))
     _add_preflight(preflight)
     _add_data(show, compare)
@@ -70,23 +73,6 @@ def _add_config(
         )
     for command in until:
         command.add_argument("--until", metavar="STAGE", help="stop after this stage")
-
-
-def _add_predict(predict: Parser) -> None:
-    predict.add_argument(
-        "model", metavar="MODEL", help="the folder of a model, or <root>/export/<key>"
-    )
-    predict.add_argument(
-        "--input",
-        metavar="PLACE",
-        action="append",
-        required=True,
-        help="a file or glob, here or in a bucket; may be repeated",
-    )
-    predict.add_argument(
-        "--output", metavar="DIR", required=True, help="a folder; the same command goes on there"
-    )
-    _add_set(predict, "change one setting, e.g. text_column=review or runner=processes")
 
 
 def _add_set(command: Parser, what: str) -> None:
@@ -266,18 +252,12 @@ def _preflight(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from . import api
-
     try:
-        made = api.predict(args.model, args.input, args.output, overrides=args.overrides)
+        for line in predict_command.run(args):
+            print(line)
     except RuntimeError as error:
-        print(f"tpuline: {error}; the same command goes on from here", file=sys.stderr)
+        print(f"tpuline: {error}", file=sys.stderr)
         return FAILED
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in made.rejected.items())
-    num_rejected = made.num_rows - made.num_answered
-    aside = f"{num_rejected:,} set aside ({reasons})" if reasons else "none set aside"
-    print(f"{made.num_rows:,} rows: {made.num_answered:,} answered, {aside}")
-    print(f"answers: {made.folder}")
     return DONE
 
 

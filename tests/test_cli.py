@@ -19,7 +19,7 @@ FLAGS = {
     "compare-data": {"a", "b", "--json"},
     "worker-files": {"folder"},
     "doctor": {"config", "--json"},
-    "predict": {"model", "--input", "--output", "--set"},
+    "predict": {"model", "--input", "--output", "--follow", "--set"},
     "preflight": {"config", "--set", "--root", "--chip", "--find-batch", "--json"},
 }
 

@@ -40,7 +40,7 @@ WINDOWS_FILE, REJECTS_FILE = "windows.jsonl", "rejects.jsonl"
 BEAT_S = 0.02  # the runner takes one step of its graph for each thing that the stream says
 
 TestStreamPayload = beam_runner_api_pb2.TestStreamPayload
-Said = TestStreamPayload.Event
+_Says = TestStreamPayload.Event
 _CODER = FastPrimitivesCoder()
 
 
@@ -119,27 +119,27 @@ class Source:
         except (ValueError, OSError) as error:
             self.error = error
 
-    def _events(self) -> Iterator[Said]:
+    def _events(self) -> Iterator[Any]:
         while not self._ended.is_set():
             last = self._stop.is_set()  # before the look: what was there then is read
             lines = self._growing.new_lines()
             if lines:
                 elements = [*self._elements(lines)]
                 if elements:
-                    yield Said(element_event=Said.AddElements(elements=elements, tag="None"))
+                    yield _Says(element_event=_Says.AddElements(elements=elements, tag="None"))
             until = _micros(self._watermark.look())
-            yield Said(watermark_event=Said.AdvanceWatermark(new_watermark=until, tag="None"))
+            yield _Says(watermark_event=_Says.AdvanceWatermark(new_watermark=until, tag="None"))
             if lines:
                 continue
             if last:
                 return
             yield from self._wait()
 
-    def _wait(self) -> Iterator[Said]:
+    def _wait(self) -> Iterator[Any]:
         until = time.monotonic() + self._config.poll_s
         while time.monotonic() < until and not self._stop.is_set():
             time.sleep(BEAT_S)
-            yield Said(processing_time_event=Said.AdvanceProcessingTime(advance_duration=0))
+            yield _Says(processing_time_event=_Says.AdvanceProcessingTime(advance_duration=0))
 
     def _elements(self, lines: Sequence[Line]) -> Iterator[Any]:
         self.num_lines += len(lines)
