@@ -30,7 +30,8 @@ def test_command_answers_and_counts(
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "3 rows: 2 answered, 1 set aside (empty_text 1)"
     (shard,) = (tmp_path / "out").glob("predictions-*.jsonl")
-    assert [json.loads(line)["label"] for line in shard.open()] == ["positive", "negative"]
+    labels = [json.loads(line)["label"] for line in shard.read_text().splitlines()]
+    assert labels == ["positive", "negative"]
     assert cli.main([*arguments, "--set", "output_format=jsonl"]) == 0
     assert capsys.readouterr().out.startswith("3 rows: 2 answered (2 of them before), 1 set aside")
     assert cli.main(arguments) == 2
