@@ -22,6 +22,7 @@ class Window:
 
     part: int
     number: int  # of the window in its part, from 0
+    num_texts: int  # of a row
     is_last: bool = False
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -29,7 +30,7 @@ class Window:
     @property
     def columns(self) -> Columns:
         texts = [row.text for row in self.rows]
-        if not self.rows or self.rows[0].text_pair is None:
+        if self.num_texts == 1:
             return (texts,)
         return texts, [row.text_pair or "" for row in self.rows]
 
@@ -40,7 +41,8 @@ def windows(source: Source, part: Part) -> Iterator[Window]:
     Raises:
         ValueError: a file that will not do as a whole.
     """
-    window = Window(part=part.index, number=0)
+    num_texts = 1 if source.text_pair_column is None else 2
+    window = Window(part=part.index, number=0, num_texts=num_texts)
     size = 0
     for row in _read(source, part):
         if isinstance(row, Reject):
@@ -51,7 +53,8 @@ def windows(source: Source, part: Part) -> Iterator[Window]:
         full = len(window.rows) + len(window.rejects) >= WINDOW_ROWS
         if full or size >= WINDOW_CHARACTERS:
             yield window
-            window, size = Window(part=part.index, number=window.number + 1), 0
+            number, size = window.number + 1, 0
+            window = Window(part=part.index, number=number, num_texts=num_texts)
     window.is_last = True
     yield window
 

@@ -112,13 +112,15 @@ def test_windows_and_stripes_change_no_answer(
 
 
 def test_pairs_are_answered_together(
-    export_word_model: Callable[..., Path], tmp_path: Path
+    export_word_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(windows, "WINDOW_ROWS", 2)  # the last window has no row
     (tmp_path / "in.csv").write_text("question,answer\nis it,good\nis it,bad\n")
     model = export_word_model(num_texts=2)
-    pair = {"text_column": "question", "text_pair_column": "answer"}
+    pair = {"text_column": "question", "text_pair_column": "answer", "include_text": True}
     made = predict(model, "in.csv", tmp_path / "out", **pair)
-    assert [row["label"] for row in rows(made)] == ["positive", "negative"]
+    found = [(row["label"], row["text"], row["text_pair"]) for row in rows(made)]
+    assert found == [("positive", "is it", "good"), ("negative", "is it", "bad")]
 
 
 def test_interrupted_run_goes_on_and_keeps_whole_shards(word_model: Path, tmp_path: Path) -> None:
@@ -193,12 +195,10 @@ def test_workers_with_disks_of_their_own_need_all_in_a_bucket(
         )
 
 
-def test_worker_processes_write_the_same(word_model: Path, tmp_path: Path) -> None:
+def test_worker_process_writes_the_same(word_model: Path, tmp_path: Path) -> None:
     mixed_file(tmp_path / "in.jsonl")
     alone = predict(word_model, "in.jsonl", tmp_path / "alone", batch_rows=8)
-    many = predict(
-        word_model, "in.jsonl", tmp_path / "many", batch_rows=8, runner="processes", num_workers=2
-    )
+    many = predict(word_model, "in.jsonl", tmp_path / "many", batch_rows=8, runner="processes")
     for name in (*alone.shards, "rejects.jsonl", "manifest.json"):
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
     assert many.num_answered == 100
