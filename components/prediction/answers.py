@@ -6,6 +6,7 @@ costs no other its answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ Ask = Callable[[Columns], Mapping[str, Any]]
 """As `Answering.texts`."""
 
 MAX_TOLD = 160  # characters of an error
+_OP_NUMBER = re.compile(r" \[Op:[^]]*\]$")  # of TensorFlow's, another one in each process
 
 MANY_ROWS = 8
 """When it fails on each of so many rows alone, the fault is the model's."""
@@ -109,6 +111,6 @@ def _picked(columns: Columns, places: Sequence[int]) -> Columns:
 
 def _told(error: Exception) -> str:
     """On one line, and of a long one the end: TensorFlow begins with where, not with what."""
-    words = " ".join(str(error).split())
+    words = _OP_NUMBER.sub("", " ".join(str(error).split()))
     end = words if len(words) <= MAX_TOLD else f"…{words[-MAX_TOLD:]}"
     return f"{type(error).__name__}: {end}"
