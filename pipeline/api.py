@@ -23,6 +23,7 @@ from . import plan as plan_module
 from .config import RunConfig
 from .errors import ConfigError, StageError
 from .hardware.strategy import ConfiguredHardware
+from .predicting import follow, predict
 from .runlog import RunLog
 from .runner import RunResult
 
@@ -39,9 +40,11 @@ __all__ = [
     "StageError",
     "accept",
     "check",
+    "follow",
     "load",
     "open_artifact",
     "plan",
+    "predict",
     "preflight",
     "promote",
     "read_report",
@@ -292,7 +295,7 @@ def write_worker_files(folder: str | Path) -> tuple[Path, ...]:
     Raises:
         ConfigError: the folder cannot be written, or there is no TensorFlow to name a version of.
     """
-    from ..components.preprocess.running import worker_package
+    from ..components.running import worker_package
 
     try:
         made = worker_package.write_worker_files(Path(folder))

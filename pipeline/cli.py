@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from . import predict_command, serving_commands
+
 Parser = argparse.ArgumentParser
 
 DONE, FAILED, BAD_USAGE, REFUSED = 0, 1, 2, 3
@@ -54,10 +56,15 @@ def parser() -> Parser:
         "promote", help="put a bundle into a served folder and give it a label"
     )
     rollback = commands.add_parser("rollback", help="make stable what was stable before")
+    predict = commands.add_parser(
+        "predict", help="have a model answer the texts of files, one answer a row"
+    )
+    predict_command.add_arguments(predict)
+    _add_set(predict, "change one setting, e.g. text_column=review or runner=processes")
     _add_config((run, check, plan, preflight), kept=(run, plan, preflight), until=(run, plan))
     _add_preflight(preflight)
     _add_data(show, compare)
-    _add_serving(accept, promote, rollback)
+    serving_commands.add_arguments(accept, promote, rollback)
     for command in (compare, doctor, preflight, accept):
         command.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return top
@@ -69,14 +76,7 @@ def _add_config(
     """What commands on a config take; `kept` are those whose artifacts lie somewhere."""
     for command in commands:
         command.add_argument("config", metavar="CONFIG", help="a YAML file, e.g. configs/demo.yaml")
-        command.add_argument(
-            "--set",
-            metavar="A.B=C",
-            action="append",
-            default=[],
-            dest="overrides",
-            help="change one value of the config (YAML); may be repeated",
-        )
+        _add_set(command, "change one value of the config")
     for command in kept:
         command.add_argument(
             "--root",
@@ -86,6 +86,17 @@ def _add_config(
         )
     for command in until:
         command.add_argument("--until", metavar="STAGE", help="stop after this stage")
+
+
+def _add_set(command: Parser, what: str) -> None:
+    command.add_argument(
+        "--set",
+        metavar="A.B=C",
+        action="append",
+        default=[],
+        dest="overrides",
+        help=f"{what} (YAML); may be repeated",
+    )
 
 
 def _add_preflight(preflight: Parser) -> None:
@@ -122,28 +133,6 @@ def _add_data(show: Parser, compare: Parser) -> None:
     )
 
 
-def _add_serving(accept: Parser, promote: Parser, rollback: Parser) -> None:
-    """What commands for whoever serves take."""
-    for command in (accept, promote):
-        command.add_argument("bundle", metavar="BUNDLE", help="its folder, e.g. runs/demo/handoff")
-        command.add_argument(
-            "--fingerprint",
-            metavar="SHA256",
-            help="of the bundle, as whoever handed it over told it by another way",
-        )
-    accept.add_argument(
-        "--server",
-        metavar="TARGET",
-        help="ask a server that has loaded it, e.g. tf_serving+http://localhost:8501",
-    )
-    for command in (promote, rollback):
-        command.add_argument(
-            "served", metavar="SERVED", help="the folder that a model server reads: models.config"
-        )
-    promote.add_argument("--label", default="stable", help="stable or canary (default: stable)")
-    rollback.add_argument("--model", metavar="NAME", help="where several are served")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     args = parser().parse_args(argv)
@@ -153,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "run": _run, "check": _check, "plan": _plan, "show": _show, "compare-data": _compare,
         "worker-files": _worker_files, "doctor": _doctor, "preflight": _preflight,
         "accept": _accept, "promote": _promote, "rollback": _rollback,
+        "predict": _predict,
     }[args.command]  # fmt: skip
     try:
         code = command(args)
@@ -270,45 +260,28 @@ def _preflight(args: argparse.Namespace) -> int:
 
 
 def _accept(args: argparse.Namespace) -> int:
-    import json
-    from dataclasses import asdict
-
-    from ..components.serving import acceptance
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
     with _bad_usage("accept"):
-        found = acceptance.accept(args.bundle, server=args.server, fingerprint=args.fingerprint)
-    if args.json:
-        print(json.dumps(asdict(found), indent=2, ensure_ascii=False))
-    else:
-        for line in found.lines():
-            print(line)
-    return DONE if found.accepted else REFUSED
+        accepted, lines = serving_commands.accept(args)
+    for line in lines:
+        print(line)
+    return DONE if accepted else REFUSED
 
 
 def _promote(args: argparse.Namespace) -> int:
-    from pathlib import Path
+    from ..components.serving.bundle import BundleError
 
-    from ..components.serving import bundle, labels
-
-    try:
-        opened = bundle.read(args.bundle, fingerprint=args.fingerprint)
-    except bundle.BundleError as error:
-        print(f"tpuline: {error}", file=sys.stderr)
-        return REFUSED
     with _bad_usage("promote"):
-        print(labels.promote(opened, Path(args.served), label=args.label).line())
+        try:
+            print(serving_commands.promote(args))
+        except BundleError as error:
+            print(f"tpuline: {error}", file=sys.stderr)
+            return REFUSED
     return DONE
 
 
 def _rollback(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from ..components.serving import labels
-
     with _bad_usage("rollback"):
-        print(labels.rollback(Path(args.served), name=args.model).line())
+        print(serving_commands.rollback(args))
     return DONE
 
 
@@ -321,6 +294,16 @@ def _bad_usage(command: str) -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         raise ConfigError([str(error)], source=command) from error
+
+
+def _predict(args: argparse.Namespace) -> int:
+    try:
+        for line in predict_command.run(args):
+            print(line)
+    except RuntimeError as error:
+        print(f"tpuline: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -21,6 +21,8 @@ from .hardware.config import HardwareConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _KEPT = ("null", "merge")
+_STRICT = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,8 @@ def parse(
     try:
         model = _model().model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise ConfigError([_explain(dict(e)) for e in error.errors()], source=source) from None
+        problems = [_explain(dict(e), _model()) for e in error.errors()]
+        raise ConfigError(problems, source=source) from None
     config = RunConfig(
         name=model.name,  # type: ignore[attr-defined]
         data_dir=model.data_dir,  # type: ignore[attr-defined]
@@ -142,6 +145,22 @@ def parse(
     if problems:
         raise ConfigError(problems, source=source)
     return config
+
+
+def settings(kind: type[Settings], overrides: Sequence[str], *, source: str) -> Settings:
+    """`kind`, a config without a file of its own, from `a.b=c` alone.
+
+    Raises:
+        ConfigError: with every problem found, each with its path.
+    """
+    data = _apply({}, overrides, source)
+    model = create_model("Settings", __config__=_STRICT, settings=(kind, ...))
+    try:
+        typed = model.model_validate_json(json.dumps({"settings": data}), strict=True)
+    except ValidationError as error:
+        problems = [_explain({**e, "loc": e["loc"][1:]}, kind) for e in error.errors()]
+        raise ConfigError(problems, source=source) from None
+    return typed.settings  # type: ignore[attr-defined]
 
 
 def check(config: RunConfig) -> None:
@@ -165,7 +184,7 @@ def _model() -> type[BaseModel]:
         sections[stage.name] = (stage.Config, ... if required else Field(default=stage.Config()))
     return create_model(
         "RunConfig",
-        __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=()),
+        __config__=_STRICT,
         name=(str, ...),
         data_dir=(str, "."),
         seed=(int, Field(default=20, ge=0, lt=2**31)),
@@ -195,9 +214,9 @@ def _apply(data: dict[str, Any], overrides: Sequence[str], source: str) -> dict[
     return data
 
 
-def _explain(error: dict[str, Any]) -> str:
+def _explain(error: dict[str, Any], root: type) -> str:
     """One pydantic error in the house's words, with the nearest known key."""
-    path, owner = _walk(error["loc"])
+    path, owner = _walk(error["loc"], root)
     kind, received = error["type"], error.get("input")
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         known = sorted(owner)
@@ -223,10 +242,10 @@ def _short(value: Any, key: str | None = None) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _walk(loc: Sequence[str | int]) -> tuple[str, list[str]]:
+def _walk(loc: Sequence[str | int], root: type) -> tuple[str, list[str]]:
     """The YAML path of a pydantic location, and the keys known where it ends."""
     path: list[str] = []
-    here: Any = _model()
+    here: Any = root
     known = _keys(here)
     for part in loc:
         if get_origin(here) in (dict, Mapping) and len(get_args(here)) == 2:

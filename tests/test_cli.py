@@ -19,6 +19,7 @@ FLAGS = {
     "compare-data": {"a", "b", "--json"},
     "worker-files": {"folder"},
     "doctor": {"config", "--json"},
+    "predict": {"model", "--input", "--output", "--follow", "--set"},
     "preflight": {"config", "--set", "--root", "--chip", "--find-batch", "--json"},
     "accept": {"bundle", "--server", "--fingerprint", "--json"},
     "promote": {"bundle", "served", "--label", "--fingerprint"},

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from ..reading.source import Source
+from ..running.config import Dataflow, Portable, Running
 from .duplicates.found import DuplicatesConfig
 from .leakage import Leakage
 from .privacy import Privacy
-from .reading.source import Source
-from .running.config import Dataflow, Portable, Running
 from .statistics.schema import SchemaConfig
 from .vocabulary.config import Vocabulary, check_task
 

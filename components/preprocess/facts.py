@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..reading.source import InputFile
 from .duplicates.fingerprints import FingerprintFile
 from .duplicates.found import Duplicates
 from .leakage import SampledRow, merge_samples
-from .reading.source import InputFile
 from .sharding.splits import KeyRange
 from .statistics.sums import Statistics, add_statistics
 

@@ -14,7 +14,7 @@ from typing import Any
 import apache_beam as beam
 
 from .. import tokenizers
-from . import progress
+from ..running import progress
 from .duplicates import search as duplicate_search
 from .duplicates.search import DuplicatePairs, DuplicateTask
 from .facts import Plan, Portion, ShardTask, Spilled, Written, add_spilled, add_written

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ..example_spec import SHARDS_READ_AT_ONCE, SPLITS
-from . import progress
+from ..reading.rows import Reject, cut
+from ..running import progress
 from .duplicates import decision as duplicate_decision
 from .duplicates.search import DuplicatePairs
 from .facts import Plan, ShardTask, Spilled
 from .labels import MAX_LABELS, Labels, configured_labels, learn_labels
-from .reading.rows import Reject, cut
 from .rejects import too_many
 from .sharding.shards import ShardWork, kept_rows, keyed_batches
 from .sharding.splits import key_ranges, num_ranges

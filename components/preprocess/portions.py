@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..reading.source import InputFile
+from ..running.config import Running
 from .facts import Portion
-from .reading.source import InputFile
-from .running.config import Running
 from .sharding.splits import num_ranges
 
 STRIPE_BYTES = 8_000_000
@@ -17,7 +17,6 @@ MAX_PORTION_BYTES = 256_000_000
 PORTIONS_A_WORKER = 4  # at least, where there are files enough: the last to end is not late by much
 OPEN_BYTES = 64_000  # what opening a file costs, in bytes read in the same time, about
 MAX_BUCKETS = 128  # open files at once: three splits times as many
-_EXPANSION = 3  # of packed text, about
 
 
 def num_readers(running: Running) -> int:
@@ -33,7 +32,7 @@ def portions(inputs: Sequence[InputFile], num_workers: int) -> list[Portion]:
     stripes = 1 if plenty else min(num_workers, MAX_STRIPES)
     made, whole = [], []
     for file in inputs:
-        count = min(stripes, num_bytes(file) // STRIPE_BYTES)
+        count = min(stripes, file.text_bytes // STRIPE_BYTES)
         if count > 1:
             made += [Portion(files=(file,), stripe=i, num_stripes=count) for i in range(count)]
         else:
@@ -44,7 +43,7 @@ def portions(inputs: Sequence[InputFile], num_workers: int) -> list[Portion]:
 def _groups(inputs: Sequence[InputFile], num_workers: int) -> Iterator[tuple[InputFile, ...]]:
     """Consecutive files; one of unknown size ends its group."""
     costs = [
-        num_bytes(file) + OPEN_BYTES if file.size_bytes else MAX_PORTION_BYTES for file in inputs
+        file.text_bytes + OPEN_BYTES if file.size_bytes else MAX_PORTION_BYTES for file in inputs
     ]
     enough = min(MAX_PORTION_BYTES, sum(costs) / (PORTIONS_A_WORKER * num_workers))
     group: list[InputFile] = []
@@ -61,10 +60,4 @@ def _groups(inputs: Sequence[InputFile], num_workers: int) -> Iterator[tuple[Inp
 
 def num_buckets(inputs: Sequence[InputFile], shard_size_bytes: int) -> int:
     """By about how much text there is. A guess off by far costs speed, and changes no byte."""
-    return num_ranges(sum(map(num_bytes, inputs)), shard_size_bytes, MAX_BUCKETS)
-
-
-def num_bytes(file: InputFile) -> int:
-    """About how much text a file holds; 0 where nothing is known."""
-    packed = file.compressed or file.format in ("parquet", "arrow", "tfds")
-    return file.size_bytes * (_EXPANSION if packed else 1)
+    return num_ranges(sum(file.text_bytes for file in inputs), shard_size_bytes, MAX_BUCKETS)

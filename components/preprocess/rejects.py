@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
+from ..reading.rows import Reject, cut
 from .duplicates.dropped import REASONS as DROP_REASONS
 from .facts import RejectsFile
 from .privacy import Privacy, Redactor, hashed
-from .reading.rows import Reject, cut
 
 CHOSEN = frozenset({"dropped_by_function", "duplicate", *DROP_REASONS})
 """Reasons that are no fault of the row: left out because the config says so."""

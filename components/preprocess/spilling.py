@@ -11,16 +11,16 @@ from typing import Any
 import tensorflow as tf
 
 from ..graph_tokenizer import clean
-from . import progress
+from ..reading import sources
+from ..reading.rows import Reject, Row, cut, reject
+from ..reading.source import InputFile
+from ..running import progress
 from .batching import batches
 from .duplicates.fingerprints import FingerprintWriter
 from .facts import Portion, RejectsFile, Spilled
 from .labels import MAX_LABELS, configured_labels, unknown_label
 from .leakage import SampledRow, merge_samples
 from .privacy import Redactor
-from .reading import sources
-from .reading.rows import Reject, Row, cut, reject
-from .reading.source import InputFile
 from .rejects import private, write_rejects
 from .sharding.spill import SpilledRow, SpillWriter
 from .sharding.splits import content, content_key, cut_split

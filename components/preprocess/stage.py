@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,12 @@ from typing import Any
 from .. import files, tokenizers
 from ..contracts import ReasonCount, ShardSet
 from ..example_spec import SPLITS
+from ..reading import sources
+from ..reading.function import function_digest
+from ..reading.source import InputFile, Source
+from ..running import reach
+from ..running import runners as running
+from ..running.progress import listening
 from ..stage import Context, Log
 from ..vocabulary import TOKENIZER_VERSION, file_fingerprint
 from . import findings
@@ -21,14 +26,8 @@ from .config import Config, Cut
 from .planning import empty_split_problem
 from .portions import num_buckets, num_readers, portions
 from .privacy import Redactor
-from .progress import listening
-from .reading import sources
-from .reading.function import function_digest
-from .reading.source import InputFile, Source
 from .rejects import Rejected, check_share, gather_rejects
 from .results import Result, load_result, split_of_shards
-from .running import reach
-from .running import runners as running
 from .statistics import schema_file
 from .vocabulary import preset
 from .vocabulary.config import FILE_NAMES, Vocabulary
@@ -162,7 +161,7 @@ def _try_to_remove(folder: str, ctx: Context) -> None:
 
 def _through_beam(config: Config, work: Work, listed: Sequence[InputFile], ctx: Context) -> Result:
     """The two passes over the rows."""
-    with _no_warnings():  # Beam names clients of Google Cloud that it misses
+    with running.no_warnings():  # Beam names clients of Google Cloud that it misses
         from . import graph
     chosen = config.vocabulary
     if chosen.preset is not None:
@@ -189,16 +188,6 @@ def _result(work: Work) -> Result:
             f"{work.result_file}: must be there when the work is done; received no such file; let "
             "the workers share this folder with this machine, or give --root gs://bucket/folder"
         ) from error
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable(max(before, logging.WARNING))
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _work(config: Config, buckets: int, ctx: Context) -> Work:

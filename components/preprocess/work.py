@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import files
+from ..reading.source import Source
 from .duplicates.found import DuplicatesConfig
 from .privacy import Privacy
-from .reading.source import Source
 from .vocabulary.config import FILE_NAMES, Vocabulary
 
 TaskName = Literal["classification", "language_model"]

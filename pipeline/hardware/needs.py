@@ -121,7 +121,7 @@ def _memory(facts: Facts, needs: Needs) -> Iterator[Finding]:
 
 
 def _bucket(config: RunConfig) -> str | None:
-    from ...components.preprocess.reading.source import BIGQUERY, SPLITS
+    from ...components.reading.source import BIGQUERY, SPLITS
 
     preprocess = config.sections["preprocess"]
     places = [place for split in SPLITS for place in preprocess.source.places(split)]
@@ -133,8 +133,8 @@ def _bucket(config: RunConfig) -> str | None:
 
 def _text_bytes(source: Any, data_dir: str) -> int:
     """Of the sources on this machine, unpacked."""
-    from ...components.preprocess.reading.places import list_files, local_places
-    from ...components.preprocess.reading.source import SPLITS
+    from ...components.reading.places import list_files, local_places
+    from ...components.reading.source import SPLITS
 
     total = 0
     for split in SPLITS:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from ... import files
-from ..reading.rows import Reason
+from ...reading.rows import Reason
 from ..sharding.splits import KeyRange
 from .grouping import first_of_each
 from .trailers import read_trailer, write_trailer

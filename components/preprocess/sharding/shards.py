@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from ... import files
 from ...example_spec import LABEL, SEGMENT_IDS, TOKEN_IDS
+from ...reading.rows import Reject, reject
 from ..batching import batches
 from ..duplicates.dropped import Dropped
 from ..facts import RejectsFile, ShardFacts, ShardTask
 from ..labels import unknown_label
 from ..privacy import Privacy, Redactor
-from ..reading.rows import Reject, reject
 from ..rejects import private, write_rejects
 from ..statistics.builder import StatisticsBuilder
 from .records import encode_examples

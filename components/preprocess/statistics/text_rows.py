@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from ...contracts import ShardSet, Split
 from ...example_spec import LABEL, TEXT, TEXT_PAIR
+from ...reading import sources
+from ...reading.rows import Row
+from ...reading.source import Source
 from ..labels import configured_labels
 from ..privacy import Redactor
-from ..reading import sources
-from ..reading.rows import Row
-from ..reading.source import Source
 
 MAX_ROWS = 20_000  # enough to see labels shift by a hundredth
 _BATCH_ROWS = 1024

@@ -11,7 +11,7 @@ from typing import Any
 
 from tpuline.components.contracts import ShardSet
 from tpuline.components.preprocess import stage
-from tpuline.components.preprocess.reading.source import Source
+from tpuline.components.reading.source import Source
 from tpuline.components.stage import Context
 
 

@@ -14,9 +14,9 @@ from tpuline.components.contracts import ShardSet
 from tpuline.components.preprocess import graph, stage
 from tpuline.components.preprocess.duplicates.found import DuplicatesConfig
 from tpuline.components.preprocess.facts import Portion
-from tpuline.components.preprocess.reading.source import Source
-from tpuline.components.preprocess.reading.sources import list_files
 from tpuline.components.preprocess.results import load_result
+from tpuline.components.reading.source import Source
+from tpuline.components.reading.sources import list_files
 from tpuline.components.stage import Context
 
 from .stage_runs import (

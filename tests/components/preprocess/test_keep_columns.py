@@ -15,8 +15,8 @@ import pytest
 
 from tpuline.components.preprocess import stage
 from tpuline.components.preprocess.privacy import Privacy
-from tpuline.components.preprocess.reading.source import Source
-from tpuline.components.preprocess.reading.sources import Row
+from tpuline.components.reading.source import Source
+from tpuline.components.reading.sources import Row
 
 from .reading.source_files import faults, read_all, written
 from .stage_runs import config, contents, numbered_rows, preprocess, texts, write_csv

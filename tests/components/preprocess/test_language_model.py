@@ -11,8 +11,8 @@ import tensorflow as tf
 from tpuline.components import tokenizers
 from tpuline.components.contracts import ShardSet
 from tpuline.components.preprocess import stage
-from tpuline.components.preprocess.reading.source import Source
 from tpuline.components.preprocess.vocabulary.config import TokenizerType, Vocabulary
+from tpuline.components.reading.source import Source
 from tpuline.components.stage import Context
 from tpuline.components.train import stage as train
 

@@ -6,7 +6,7 @@ from tpuline.components.preprocess.portions import (
     num_buckets,
     portions,
 )
-from tpuline.components.preprocess.reading.source import InputFile
+from tpuline.components.reading.source import InputFile
 
 
 def csv(name: str, size_bytes: int) -> InputFile:

@@ -13,8 +13,8 @@ from tpuline.components.preprocess import stage
 from tpuline.components.preprocess.duplicates.found import DuplicatesConfig
 from tpuline.components.preprocess.leakage import Leakage
 from tpuline.components.preprocess.privacy import Privacy
-from tpuline.components.preprocess.reading.source import Source
 from tpuline.components.preprocess.statistics.schema import SchemaConfig
+from tpuline.components.reading.source import Source
 
 from .stage_runs import (
     Log,

@@ -7,13 +7,13 @@ import pytest
 
 from tpuline.components.preprocess import rejects
 from tpuline.components.preprocess.privacy import Privacy, Redactor
-from tpuline.components.preprocess.reading.rows import Reject, reject
 from tpuline.components.preprocess.rejects import (
     check_share,
     gather_rejects,
     private,
     write_rejects,
 )
+from tpuline.components.reading.rows import Reject, reject
 
 
 def rejects_of(file: str, *rows: int, reason: str = "missing_label") -> list[Reject]:

@@ -20,9 +20,9 @@ import pytest
 
 from tpuline.components.preprocess import stage
 from tpuline.components.preprocess.leakage import Leakage
-from tpuline.components.preprocess.reading.source import Source
-from tpuline.components.preprocess.running.config import Portable
 from tpuline.components.preprocess.vocabulary.config import Vocabulary
+from tpuline.components.reading.source import Source
+from tpuline.components.running.config import Portable
 
 from .stage_runs import config, preprocess
 

@@ -11,7 +11,7 @@ import pytest
 from tpuline.components.example_spec import SPECIAL_TOKENS
 from tpuline.components.preprocess import stage
 from tpuline.components.preprocess.privacy import Privacy
-from tpuline.components.preprocess.reading.source import Source
+from tpuline.components.reading.source import Source
 from tpuline.components.vocabulary import load_vocabulary, save_vocabulary
 
 from .stage_runs import config, numbered_rows, preprocess, rejects, texts, write_csv

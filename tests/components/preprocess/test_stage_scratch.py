@@ -11,11 +11,12 @@ import pytest
 
 from tpuline.components import files
 from tpuline.components.preprocess import graph, stage
-from tpuline.components.preprocess.reading.source import Source
-from tpuline.components.preprocess.running.config import Dataflow, Portable
+from tpuline.components.reading.source import Source
+from tpuline.components.running import runners
+from tpuline.components.running.config import Dataflow, Portable
 from tpuline.components.stage import Context
 
-from .running.quiet_log import QuietLog
+from ..running.quiet_log import QuietLog
 from .stage_runs import config, contents, numbered_rows, preprocess, write_csv
 
 
@@ -146,7 +147,7 @@ def test_warnings_that_were_off_before_stay_off() -> None:
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with stage._no_warnings():
+        with runners.no_warnings():
             assert logging.root.manager.disable == logging.ERROR
         assert logging.root.manager.disable == logging.ERROR
     finally:

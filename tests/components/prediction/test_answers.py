@@ -1,0 +1,68 @@
+"""A row gets its own answer, whatever stands beside it in a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tpuline.components.prediction.answers import Answers, Columns, answers
+
+
+class Model:
+    """Knows how long a text is; fails at `poison`, and gives no number for `nan`."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    def ask(self, columns: Columns) -> dict[str, np.ndarray]:
+        texts = columns[0]
+        self.asked.append(texts)
+        if "poison" in texts:
+            raise ArithmeticError("cannot digest\n  it")
+        short = np.array([1.0 / (1 + len(text)) for text in texts], np.float32)
+        short[[place for place, text in enumerate(texts) if text == "nan"]] = np.nan
+        return {
+            "label": np.array([b"long" if value < 0.2 else b"short" for value in short], object),
+            "score": np.maximum(short, 1 - short),
+            "probabilities": np.stack([short, 1 - short], axis=1),
+        }
+
+
+def answered(texts: list[str], model: Model | None = None, max_rows: int = 4) -> Answers:
+    return answers((model or Model()).ask, (texts,), max_rows=max_rows)
+
+
+def test_answers_come_in_the_order_of_the_rows() -> None:
+    found = answered(["a long text", "b", "another long text", "c", "dd"], max_rows=2)
+    assert found.labels == ["long", "short", "long", "short", "short"]
+    assert found.probabilities[:, 0] == pytest.approx([1 / 12, 1 / 2, 1 / 18, 1 / 2, 1 / 3])
+    assert not found.failures
+
+
+def test_row_that_breaks_the_model_takes_no_other_along() -> None:
+    found = answered(["a", "poison", "b", "long enough"])
+    assert found.labels == ["short", "", "short", "long"]
+    assert found.failures == {1: "ArithmeticError: cannot digest it"}
+    assert np.isnan(found.scores[1]) and np.isfinite(np.delete(found.scores, 1)).all()
+
+
+def test_other_batches_are_not_asked_again() -> None:
+    model = Model()
+    answered(["a", "poison", "bb", "cc", "ddddddddd", "eeeeeeeee"], model, max_rows=4)
+    assert model.asked[-1] == ["ddddddddd", "eeeeeeeee"]
+    assert len(model.asked) == 1 + 4 + 1
+
+
+def test_probability_that_is_no_number_is_no_answer() -> None:
+    found = answered(["a", "nan"])
+    assert found.failures == {1: "a probability is no finite number"}
+
+
+def test_model_that_fails_whatever_it_is_asked_is_told() -> None:
+    with pytest.raises(RuntimeError, match=r"^MODEL: must answer texts; it fails on each of 8"):
+        answered(["poison"] * 8, max_rows=8)
+
+
+def test_no_rows_get_no_answers() -> None:
+    found = answered([])
+    assert found.labels == [] and found.probabilities.shape == (0, 0)
