@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contracts import EvalReport, Servable, ShardSet, TrainedModel
+from ..contracts import EvalReport, LoadReport, Servable, ShardSet, TrainedModel
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import bundle as layout
 from ..serving.samples import Samples
@@ -34,6 +34,7 @@ class Facts:
     model: TrainedModel
     servable: Servable
     report: EvalReport
+    load: LoadReport
     samples: Samples
     batching: Batching
 
@@ -81,6 +82,7 @@ def finish(facts: Facts, folder: Path) -> str:
             model=facts.model,
             servable=facts.servable,
             report=facts.report,
+            load=facts.load,
             provenance=facts.provenance,
         ),
         "README.md": _readme(facts, wheel),
@@ -138,15 +140,17 @@ def _slo(facts: Facts) -> dict[str, Any]:
             "memory_mb": report.peak_memory_bytes / 1e6,
             "size_mb": facts.servable.size_bytes / 1e6,
             "knee_batch_size": facts.batching.max_batch_size,
+            "load": [asdict(result) for result in facts.load.results],
         },
-        "how": "in process, requests one after another, on the machine that made the bundle",
+        "how": "latency: in process, requests one after another; load: MLPerf LoadGen, by target "
+        "and scenario; all on the machine that made the bundle",
     }
 
 
 def _evaluation(report: EvalReport) -> dict[str, Any]:
     """Without the texts that were answered wrongly, and without every single time."""
     facts = asdict(report)
-    for name in ("uri", "mistakes", "predictions_file", "latency"):
+    for name in ("uri", "mistakes", "doubts", "predictions_file", "latency"):
         del facts[name]
     return facts
 

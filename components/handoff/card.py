@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..contracts import EvalReport, Interval, Servable, ShardSet, TrainedModel
+from ..contracts import EvalReport, Interval, LoadReport, Servable, ShardSet, TrainedModel
 from .config import Card
 
 _UNSAID = "Nobody wrote anything here: `handoff.card` of the config."
@@ -23,6 +23,7 @@ def model_card(
     model: TrainedModel,
     servable: Servable,
     report: EvalReport,
+    load: LoadReport,
     provenance: Mapping[str, str],
 ) -> str:
     """Markdown."""
@@ -34,7 +35,7 @@ def model_card(
         ("Training", _training(model)),
         ("How good it is", list(_quality(report))),
         ("Where it is worse", list(_weaknesses(report))),
-        ("How it is served", _serving(servable, report)),
+        ("How it is served", [*_serving(servable, report), *_under_load(load)]),
         ("Licences and contact", _legal(card)),
         ("Where it comes from", _table(("what", "key"), provenance.items())),
     ]
@@ -112,19 +113,23 @@ def _quality(report: EvalReport) -> Iterator[str]:
 
 def _weaknesses(report: EvalReport) -> Iterator[str]:
     worst = sorted(report.slices, key=lambda one: one.accuracy.value)[:10]
-    yield "The parts of the rows with the lowest accuracy:"
-    yield ""
-    yield from _table(
-        ("part", "rows", "accuracy"),
-        [(f"{s.column}: {s.value}", s.num_rows, _interval(s.accuracy)) for s in worst],
-    )
-    yield ""
-    yield "What a change that should not matter costs:"
-    yield ""
-    yield from _table(
-        ("change", "rows", "accuracy", "lost"),
-        [(r.kind, r.num_rows, f"{r.accuracy:.3f}", f"{r.drop:.3f}") for r in report.robustness],
-    )
+    if worst:
+        yield "The parts of the rows with the lowest accuracy:"
+        yield ""
+        yield from _table(
+            ("part", "rows", "accuracy"),
+            [(f"{s.column}: {s.value}", s.num_rows, _interval(s.accuracy)) for s in worst],
+        )
+        yield ""
+    if report.robustness:
+        yield "What a change that should not matter costs:"
+        yield ""
+        yield from _table(
+            ("change", "rows", "accuracy", "lost"),
+            [(r.kind, r.num_rows, f"{r.accuracy:.3f}", f"{r.drop:.3f}") for r in report.robustness],
+        )
+    if not worst and not report.robustness:
+        yield "Nothing was measured."
 
 
 def _serving(servable: Servable, report: EvalReport) -> list[str]:
@@ -149,6 +154,24 @@ def _serving(servable: Servable, report: EvalReport) -> list[str]:
         f"other tokens, probabilities at most {parity.max_abs_diff:.1e} apart "
         f"({parity.tolerance:.0e} allowed).",
     ]
+
+
+def _under_load(load: LoadReport) -> list[str]:
+    if not load.results:
+        return []
+    rows = [
+        (
+            one.target,
+            one.scenario,
+            f"{one.texts_per_s:.0f}",
+            *(f"{value:.2f}" for value in (one.p50_ms, one.p90_ms, one.p99_ms)),
+            one.num_failed,
+            "yes" if one.valid else "no",
+        )
+        for one in load.results
+    ]
+    head = ("target", "scenario", "texts/s", "p50 ms", "p90 ms", "p99 ms", "failed", "counts")
+    return ["", "Under load (MLPerf LoadGen):", "", *_table(head, rows)]
 
 
 def _legal(card: Card) -> list[str]:

@@ -43,8 +43,8 @@ class Card:
 class Config:
     """What goes into the bundle besides the model."""
 
-    # Rows of the split that was judged on, with the answers expected. 0: only made-up strings, for
-    # data that must not leave the house.
+    # Rows of the split that was judged on, with the answers expected, beside made-up messy ones.
+    # 0: only those, for data that must not leave the house.
     samples: int = 64
     max_batch_size: int = 64  # the largest batch tried for the settings of the server
     max_wait_ms: float = 1000.0  # longest queue that a server may build up, as time to work it off

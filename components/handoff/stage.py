@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import texts
-from ..contracts import Choice, EvalReport, Handoff, Servable, ShardSet, TrainedModel
+from ..contracts import (
+    Choice,
+    EvalReport,
+    Handoff,
+    LoadReport,
+    Servable,
+    ShardSet,
+    TrainedModel,
+)
+from ..messy import MESSY_TEXTS
 from ..serving import answering
 from ..serving.bundle import WARMUP_FILE
 from ..serving.samples import Samples
@@ -40,25 +49,13 @@ CALLS, WARM_UP_CALLS = 9, 2
 MAX_BATCH_S = 2.0
 """Larger batches are not tried once a call takes as long."""
 
-MADE_UP = (
-    b"",
-    b" ",
-    b"a",
-    b"It works.",
-    "Crème brûlée, naïve façade: ÉCOLE 漢字 👍🏽".encode(),
-    b"caf\xe9 in Latin-1, \xff\xfe and no UTF-8",
-    b"nul \x00 in the middle",
-    b"<script>alert(1)</script> ' OR 1=1; -- \\u0041 {}",
-    b"word " * 1000,
-)
-"""Strings of our own that go along with every bundle: servers must read them as the model does."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """By the names of the variants where there are several."""
 
     choice: Choice
+    load: LoadReport
     shards: ShardSet
     models: Mapping[str, TrainedModel]
     servables: Mapping[str, Servable]
@@ -71,9 +68,10 @@ Output = Handoff
 def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
     """Only what was chosen, and only what is blessed, is handed over."""
     chosen = inputs.choice.chosen
-    if chosen is None or not inputs.reports[chosen].verdict.blessed:
-        ctx.log.info(f"no bundle: {inputs.choice.reason}")
-        return _nothing(inputs, ctx)
+    refusal = _refusal(inputs)
+    if chosen is None or refusal:
+        ctx.log.info(f"no bundle: {refusal}")
+        return _nothing(inputs, refusal, ctx)
     from . import assembly
 
     servable, shards = inputs.servables[chosen], inputs.shards
@@ -87,6 +85,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
         model=inputs.models[chosen],
         servable=servable,
         report=inputs.reports[chosen],
+        load=inputs.load,
         samples=_samples(model, rows[: config.samples], num_columns=num_columns),
         batching=_batching(config, model, rows),
     )
@@ -112,12 +111,21 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
     )
 
 
-def _nothing(inputs: Inputs, ctx: Context) -> Handoff:
+def _refusal(inputs: Inputs) -> str:
+    """Why nothing is handed over; empty where something is."""
+    chosen = inputs.choice.chosen
+    if chosen is None or not inputs.reports[chosen].verdict.blessed:
+        return inputs.choice.reason
+    differing = [check for check in inputs.load.wire if check.first_difference]
+    return "; ".join(f"{one.target} answers otherwise than in process" for one in differing)
+
+
+def _nothing(inputs: Inputs, reason: str, ctx: Context) -> Handoff:
     base = next(iter(inputs.servables.values()))
     return Handoff(
         uri=str(ctx.workdir),
         bundle_dir=None,
-        reason=inputs.choice.reason,
+        reason=reason,
         variant=None,
         name=Path(base.saved_model_dir).parts[0],
         version=base.version,
@@ -139,13 +147,13 @@ def _rows(config: Config, shards: ShardSet, split: str) -> list[tuple[str, ...]]
 def _samples(
     model: answering.Answering, rows: Sequence[tuple[str, ...]], *, num_columns: int
 ) -> Samples:
-    """The rows and what is made up, each asked alone: who else is in a batch must not matter."""
+    """The rows and the fixed messy texts, each asked alone: who else is in a batch is no matter."""
     asked = [tuple(text.encode(errors="surrogatepass") for text in row[:-1]) for row in rows]
-    asked += [(text,) * num_columns for text in MADE_UP]
+    asked += [(text,) * num_columns for text in MESSY_TEXTS]
     answers = [model.texts([[text] for text in row]) for row in asked]
     return Samples(
         columns=tuple(zip(*asked, strict=True)),
-        labels=(*(row[-1] for row in rows), *[None] * len(MADE_UP)),
+        labels=(*(row[-1] for row in rows), *[None] * len(MESSY_TEXTS)),
         expected_labels=tuple(one[answering.LABEL][0].decode() for one in answers),
         expected_scores=tuple(float(one[answering.SCORE][0]) for one in answers),
         expected_probabilities=tuple(

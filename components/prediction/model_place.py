@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import files
+from ..serving import bundle
 from ..serving.answering import LABELS_FILE, MODEL_FILES
 
 _MANIFEST = "manifest.json"
@@ -18,19 +19,22 @@ _LABELS = (LABELS_FILE, f"assets/{LABELS_FILE}")
 
 
 def model_dir(path: str) -> str:
-    """The folder of the model itself: `path`, or that in an artifact of export.
+    """The folder of the model itself: `path`, or that in a bundle or an artifact of export.
 
     Raises:
-        ValueError: there is no model, or export did not finish.
+        ValueError: there is no model, export did not finish, or the bundle was edited.
     """
+    if not files.is_remote(path) and bundle.is_bundle(path):
+        return str(bundle.read(Path(path).absolute()).model_dir)
     if _holds_model(path):
         return path if files.is_remote(path) else str(Path(path).absolute())
     inside = _exported(path)
     if inside is not None and _holds_model(inside):
         return inside
     raise ValueError(
-        f"MODEL: must be a folder with one of {', '.join(_MODEL_FILES)}, or a finished "
-        f"<root>/export/<key>; received {path}; `tpuline run` makes one"
+        f"MODEL: must be a folder with one of {', '.join(_MODEL_FILES)}, a finished "
+        f"<root>/export/<key>, or a bundle on this machine; received {path}; `tpuline run` makes "
+        "one"
     )
 
 

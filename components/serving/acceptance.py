@@ -6,19 +6,25 @@ What a serving team runs before it trusts a model: needs what serving needs, not
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import answering, bundle, samples
+from . import answering, bundle, samples, targets
 from .bundle import Bundle, BundleError
 
 LOAD_REQUESTS, WARM_UP_REQUESTS = 200, 20
 """Of the short load test, one text each; and before it, not timed."""
 
 MAX_LOAD_S = 20.0
+
+MUST_PASS = ("evaluation", "ops")
+"""Before the model is loaded at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +62,32 @@ def accept(
     folder: str | Path, *, server: str | None = None, fingerprint: str | None = None
 ) -> Acceptance:
     """Checks every file, then asks the model: in this process, or the `server` that has loaded it
-    (as `targets.parse` reads it). Nothing of a bundle is loaded that is not whole.
+    (as `targets.parse` reads it; without an address one is started). Nothing of a bundle is loaded
+    that is not whole.
+
+    Raises:
+        ValueError: `server` names no target.
     """
-    target = server or "in_process"
+    parsed = targets.parse(server or targets.IN_PROCESS)
     try:
         opened = bundle.read(folder, fingerprint=fingerprint)
     except BundleError as error:
         failed = Check(name="files", passed=False, message=str(error))
         return Acceptance(
-            accepted=False, bundle=str(folder), target=target, name="", version=0, fingerprint="",
+            accepted=False,
+            bundle=str(folder),
+            target=parsed.name,
+            name="",
+            version=0,
+            fingerprint="",
             checks=(failed,),
-        )  # fmt: skip
-    checks = tuple(_until_first_crash(opened, server))
+        )
+    with ExitStack() as stack:
+        checks = tuple(_until_first_crash(_Examination(opened, parsed, stack)))
     return Acceptance(
         accepted=all(check.passed for check in checks),
         bundle=str(folder),
-        target=target,
+        target=parsed.name,
         name=opened.name,
         version=opened.version,
         fingerprint=opened.fingerprint,
@@ -79,42 +95,62 @@ def accept(
     )
 
 
-def _until_first_crash(opened: Bundle, server: str | None) -> Iterator[Check]:
+def _until_first_crash(examination: _Examination) -> Iterator[Check]:
     """What cannot go on ends the list; what only fails does not."""
-    yield Check(
-        name="files", passed=True, message=f"whole: {_num_files(opened)} files as handed over"
-    )
-    examination = _Examination(opened, server)
     for name, look in examination.steps():
+        checks: list[Check] = []
         try:
-            yield from look()
+            for check in look():
+                checks.append(check)
+                yield check
         except Exception as error:  # whatever a model or a server raises, it is a reason
             what = " ".join(str(error).split())[:500]
             yield Check(name=name, passed=False, message=f"{type(error).__name__}: {what}")
             return
+        if name in MUST_PASS and not all(check.passed for check in checks):
+            return
 
 
 class _Examination:
-    """One bundle and what answers for it."""
+    """One bundle and what answers for it. The stack holds what must be ended after it."""
 
-    def __init__(self, opened: Bundle, server: str | None) -> None:
-        self._bundle, self._server = opened, server
+    def __init__(self, opened: Bundle, target: targets.Target, stack: ExitStack) -> None:
+        self._bundle, self._target, self._stack = opened, target, stack
+        self._in_process = target.server == targets.IN_PROCESS
         self._slo: dict[str, Any] = _json(opened, bundle.SLO_FILE)["promises"]
         self._samples = samples.loads((opened.folder / bundle.SAMPLES_FILE).read_bytes())
         self._model: Any = None
 
     def steps(self) -> Iterator[tuple[str, Callable[[], Iterator[Check]]]]:
         """Name and what to look at, in this order."""
+        yield "files", self._files
         yield "evaluation", self._evaluation
-        if self._server is None:
+        yield "ops", self._ops
+        if self._in_process:
             yield "versions", self._versions
         yield "load", self._load
         yield "samples", self._replay
-        if self._server is None and (self._bundle.model_dir / bundle.WARMUP_FILE).is_file():
+        if self._in_process and (self._bundle.model_dir / bundle.WARMUP_FILE).is_file():
             yield "warm-up", self._warm_up
         yield "latency", self._latency
-        if self._server is None:
+        if self._in_process:
             yield "memory", self._memory
+
+    def _files(self) -> Iterator[Check]:
+        """They were checked when the bundle was read."""
+        number = sum(path.is_file() for path in self._bundle.folder.rglob("*"))
+        yield Check(name="files", passed=True, message=f"{number} files, each as handed over")
+
+    def _ops(self) -> Iterator[Check]:
+        """Before anything is loaded that could run them."""
+        from .servable_ops import problems
+
+        folder = self._bundle.model_dir
+        if not (folder / "saved_model.pb").is_file():
+            folder = folder / answering.TOKENIZER_DIR
+        found = problems(folder)
+        told = "; ".join(found) or "all are TensorFlow's or TF Text's, and none reaches for files"
+        yield Check(name="ops", passed=not found, message=told)
 
     def _evaluation(self) -> Iterator[Check]:
         """The marker is no proof: the gates that it stands for must have passed."""
@@ -145,13 +181,12 @@ class _Examination:
         )
 
     def _load(self) -> Iterator[Check]:
-        if self._server is not None:
-            from . import targets
-
-            target = targets.parse(self._server)
-            self._model = targets.connect(target, model=self._bundle.name).__enter__()
+        if not self._in_process:
+            place = self._place()
+            made = targets.connect(place, model=self._bundle.name)
+            self._model = self._stack.enter_context(made)
             self._ask(range(1))
-            yield Check(name="load", passed=True, message=f"{target.name} answers")
+            yield Check(name="load", passed=True, message=f"{place.name} answers")
             return
         import tensorflow_text  # noqa: F401  what a server has imported long before
 
@@ -160,6 +195,16 @@ class _Examination:
         self._ask(range(1))
         cold_start_s = time.perf_counter() - started
         yield self._promised("load", "cold start", cold_start_s, "max_cold_start_s", "s")
+
+    def _place(self) -> targets.Target:
+        """Where to ask; a server without an address is started for a while."""
+        from .servers import starting, tf_serving, triton
+
+        started = triton.kind(os.environ, _Printed(), max_batch_size=64, max_delay_us=0)
+        kinds: dict[str, starting.Kind] = {"tf_serving": tf_serving.command, "triton": started}
+        servers = self._stack.enter_context(starting.Servers(kinds))
+        folder = self._bundle.model_dir
+        return servers.place(self._target, folder, self._bundle.name).target
 
     def _replay(self) -> Iterator[Check]:
         """Every sample alone, as it was asked when it was written."""
@@ -231,13 +276,22 @@ class _Examination:
         return answer
 
 
+class _Printed:
+    """What takes long, on standard error: standard output is the verdict's."""
+
+    def info(self, message: str, **facts: Any) -> None:
+        print(message, file=sys.stderr)
+
+    def warning(self, message: str, **facts: Any) -> None:
+        print(message, file=sys.stderr)
+
+    def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
+        pass
+
+
 def _json(opened: Bundle, name: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((opened.folder / name).read_bytes())
     return document
-
-
-def _num_files(opened: Bundle) -> int:
-    return sum(path.is_file() for path in opened.folder.rglob("*"))
 
 
 def _text(label: bytes | str) -> str:

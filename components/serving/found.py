@@ -1,7 +1,7 @@
 """A path -> the served model that lies there: its folder, its labels, a digest. No TensorFlow.
 
-The one place that knows which kinds of folders hold a model: one that `answering.load` reads, or
-the artifact of export, which has it in a numbered folder.
+The one place that knows which kinds of folders hold a model: one that `answering.load` reads, the
+artifact of export, which has it in a numbered folder, or a bundle, which is checked first.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import bundle
 from .answering import LABELS_FILE, MODEL_FILES
 
 SAVED_MODEL_FILE = "saved_model.pb"
@@ -40,6 +41,8 @@ def find(path: Path, *, what: str) -> Found:
     Raises:
         ValueError: there is none, there are several, or it does not tell its labels.
     """
+    if bundle.is_bundle(path):
+        path = bundle.read(path).model_dir
     folders = [folder for folder in _candidates(path) if _holds_model(folder)]
     if len(folders) != 1:
         names = ", ".join((SAVED_MODEL_FILE, *MODEL_FILES.values()))

@@ -1,8 +1,9 @@
-"""Ops of a SavedModel that TensorFlow Serving cannot run: it knows TensorFlow's own and TF Text's.
+"""Ops of a SavedModel that TensorFlow Serving cannot run, or should not.
 
-Its releases link the ops of the TensorFlow of the same number and of TF Text's, so the release that
-is installed here, with which the model was made, names them. Whether each has a kernel for the
-devices of a server only the server can tell; ops that call back into Python surely have none.
+It knows TensorFlow's own ops and TF Text's: its releases link those of the TensorFlow of the same
+number and of TF Text's, so the release that is installed here, with which the model was made, names
+them. Whether each has a kernel for the devices of a server only the server can tell; ops that call
+back into Python surely have none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from typing import Any
 
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 """Known to TensorFlow, and run by a Python that a server does not have."""
+
+FILE_OPS = frozenset({"MatchingFiles", "PrintV2", "ReadFile", "WholeFileReaderV2", "WriteFile"})
+"""Reach for any file of the machine that serves. What saves and restores variables is not among
+them: it stands in every SavedModel, and no signature calls it."""
 
 
 def problems(folder: Path) -> tuple[str, ...]:
@@ -29,13 +34,15 @@ def problems(folder: Path) -> tuple[str, ...]:
     return tuple(
         f"{op} ({count} times): {_why(op)}"
         for op, count in sorted(counts.items())
-        if op in PYTHON_OPS or op not in _known()
+        if op in PYTHON_OPS | FILE_OPS or op not in _known()
     )
 
 
 def _why(op: str) -> str:
     if op in PYTHON_OPS:
         return "calls Python, which a server does not have"
+    if op in FILE_OPS:
+        return "reaches for files of the machine that serves"
     return "neither TensorFlow's nor TF Text's, so that a server does not know it"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,22 +15,31 @@ import pytest
 import tensorflow as tf
 
 from tests.components.export import toy
+from tests.components.serving import made_bundle, stand_in
 from tests.pipeline.run_facts import finished
 from tpuline.components.contracts import (
     EvalReport,
     Format,
     Handoff,
+    LoadReport,
     Servable,
     ShardSet,
     TrainedModel,
     Verdict,
+    WireCheck,
 )
 from tpuline.components.export import stage as export
 from tpuline.components.handoff import stage
 from tpuline.components.handoff.config import Card, Config, Slo
+from tpuline.components.messy import MESSY_TEXTS
 from tpuline.components.modeling import BagSpec
 from tpuline.components.serving import acceptance, answering, bundle, samples, warmup
 from tpuline.components.serving.shapes import shapes
+
+NO_LOAD = LoadReport(
+    uri="", variant=None, split="test", num_rows=0, p99_bound_ms=1.0, loadgen_version="",
+    wire=(), results=(),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,12 +50,14 @@ class Made:
     model: TrainedModel
     servable: Servable
     report: EvalReport
+    load: LoadReport = NO_LOAD
 
     def hand_over(self, workdir: Path, config: Config, *, chosen: str | None = "base") -> Handoff:
         choice = finished().choice
         assert choice
         inputs = stage.Inputs(
             choice=replace(choice, chosen=chosen, reason="the only one"),
+            load=self.load,
             shards=self.shards,
             models={"base": self.model},
             servables={"base": self.servable},
@@ -105,19 +118,17 @@ def test_bundle_is_accepted_and_says_why(handed_over: Handoff) -> None:
     found = acceptance.accept(folder_of(handed_over), fingerprint=handed_over.fingerprint)
     assert found.accepted, list(found.lines())
     assert [check.name for check in found.checks] == [
-        "files", "evaluation", "versions", "load", "samples", "accuracy", "warm-up", "latency",
+        "files", "evaluation", "ops", "versions", "load", "samples", "accuracy", "warm-up", "latency",
         "memory",
     ]  # fmt: skip
     assert any("max_p99_ms 10000 ms" in check.message for check in found.checks)
 
 
-def test_samples_are_rows_of_the_split_and_hostile_strings(
-    made: Made, handed_over: Handoff
-) -> None:
+def test_samples_are_rows_of_the_split_and_messy_texts(made: Made, handed_over: Handoff) -> None:
     stored = samples.loads((folder_of(handed_over) / bundle.SAMPLES_FILE).read_bytes())
-    assert len(stored) == 20 + len(stage.MADE_UP)
+    assert len(stored) == 20 + len(MESSY_TEXTS)
     assert stored.labels[:20] == ("bad",) * 20 and set(stored.labels[20:]) == {None}
-    assert stored.columns[0][20:] == stage.MADE_UP
+    assert stored.columns[0][20:] == MESSY_TEXTS
     model = answering.load(bundle.read(folder_of(handed_over)).model_dir)
     answers = model.texts([list(stored.columns[0])])
     assert np.allclose(answers["probabilities"], stored.expected_probabilities, atol=1e-5)
@@ -181,7 +192,7 @@ def test_nothing_refused_is_handed_over(made: Made, tmp_path: Path) -> None:
 def test_bundle_without_samples_holds_no_text_of_the_data(made: Made, tmp_path: Path) -> None:
     handoff = made.hand_over(tmp_path / "work", Config(samples=0, max_batch_size=1))
     stored = samples.loads((folder_of(handoff) / bundle.SAMPLES_FILE).read_bytes())
-    assert stored.columns[0] == stage.MADE_UP
+    assert stored.columns[0] == MESSY_TEXTS
     assert "accuracy" not in [c.name for c in acceptance.accept(folder_of(handoff)).checks]
 
 
@@ -196,23 +207,102 @@ def test_other_formats_and_pairs_of_texts_are_handed_over(tmp_path: Path, format
     assert (handoff.num_warmup_requests > 0) is (format == "xla")
 
 
-def test_another_model_behind_the_bundle_is_rejected(handed_over: Handoff, tmp_path: Path) -> None:
-    """As from a server that has loaded something else under the name."""
-    found = acceptance._Examination(bundle.read(folder_of(handed_over)), None)
+def test_server_that_answers_as_the_bundle_says_is_accepted(handed_over: Handoff) -> None:
+    """Over both protocols; the server is a stand-in."""
+    model = answering.load(bundle.read(folder_of(handed_over)).model_dir)
+    with stand_in.serving(model.texts) as addresses:
+        for target in (f"tf_serving+http://{addresses.http}", f"triton+grpc://{addresses.grpc}"):
+            found = acceptance.accept(folder_of(handed_over), server=target)
+            assert found.accepted, list(found.lines())
+            assert found.target == target and "memory" not in [one.name for one in found.checks]
 
-    class Other:
-        def texts(self, columns: list[list[bytes]]) -> dict[str, np.ndarray]:
-            rows = len(columns[0])
-            return {
-                "label": np.array([b"good"] * rows, object),
-                "score": np.ones(rows, np.float32),
-                "probabilities": np.array([[0.0, 1.0, 0.0]] * rows, np.float32),
-            }
 
-    found._model = Other()
-    replayed = next(found._replay())
-    assert not replayed.passed
+def test_server_of_another_model_is_rejected(handed_over: Handoff) -> None:
+    def other(columns: list[list[bytes]]) -> dict[str, np.ndarray]:
+        rows = len(columns[0])
+        return {
+            "label": np.array([b"good"] * rows, object),
+            "score": np.ones(rows, np.float32),
+            "probabilities": np.array([[0.0, 1.0, 0.0]] * rows, np.float32),
+        }
+
+    with stand_in.serving(other) as addresses:
+        server = f"tf_serving+grpc://{addresses.grpc}"
+        found = acceptance.accept(folder_of(handed_over), server=server)
+    assert not found.accepted
+    (replayed,) = [check for check in found.checks if check.name == "samples"]
     assert "are answered otherwise; the first is row 0: expected" in replayed.message
+
+
+def test_server_that_is_not_there_is_a_reason_and_no_crash(handed_over: Handoff) -> None:
+    found = acceptance.accept(folder_of(handed_over), server="tf_serving+http://127.0.0.1:9")
+    assert not found.accepted
+    assert found.checks[-1].name == "load" and "127.0.0.1:9" in found.checks[-1].message
+    with pytest.raises(ValueError, match="targets: must be in_process, or triton"):
+        acceptance.accept(folder_of(handed_over), server="localhost:8501")
+
+
+def test_clients_of_the_bundle_get_the_answers(handed_over: Handoff) -> None:
+    """As they are, in processes of their own; the server is a stand-in."""
+    model = answering.load(bundle.read(folder_of(handed_over)).model_dir)
+    texts = ["great film", "a dull plot, naïve"]
+    expected = model.texts([texts])
+    with stand_in.serving(model.texts) as addresses:
+        for client, place in (
+            ("rest_client.py", f"http://{addresses.http}"),
+            ("grpc_client.py", addresses.grpc),
+        ):
+            command = [sys.executable, str(folder_of(handed_over) / "clients" / client)]
+            done = subprocess.run(
+                [*command, "--server", place, "--label", "stable"],
+                input="\n".join(texts) + "\n",
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+            answers = [json.loads(line) for line in done.stdout.splitlines()]
+            assert [one["label"].encode() for one in answers] == expected["label"].tolist()
+            told = [one["probabilities"] for one in answers]
+            assert np.allclose(told, expected["probabilities"], atol=1e-5)
+
+
+def test_model_that_reaches_for_files_is_rejected_and_never_loaded(
+    handed_over: Handoff, tmp_path: Path
+) -> None:
+    """A forger's: sums and marker are right."""
+    forged, target = tmp_path / "forged", tmp_path / "written"
+    shutil.copytree(folder_of(handed_over), forged)
+    marker = json.loads((forged / bundle.MARKER).read_text())
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def serve(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+            with tf.control_dependencies([tf.io.write_file(str(target), "mine")]):
+                return {"label": tf.identity(text)}
+
+    module = Module()
+    place = str(forged / "classifier" / "4")
+    tf.saved_model.save(module, place, signatures={"serving_default": module.serve})
+    target.unlink(missing_ok=True)
+    made_bundle.seal(forged, marker)
+    found = acceptance.accept(forged)
+    assert not found.accepted and found.checks[-1].name == "ops"
+    assert "WriteFile (1 times): reaches for files" in found.checks[-1].message
+    assert not target.exists()
+
+
+def test_model_whose_answers_change_on_the_wire_is_not_handed_over(
+    made: Made, tmp_path: Path
+) -> None:
+    wire = WireCheck(
+        target="triton+http", num_texts=9, max_abs_diff=0.3, tolerance=1e-4,
+        first_difference="'a': good instead of bad",
+    )  # fmt: skip
+    handoff = replace(made, load=replace(made.load, wire=(wire,))).hand_over(
+        tmp_path / "work", Config()
+    )
+    assert handoff.bundle_dir is None
+    assert handoff.reason == "triton+http answers otherwise than in process"
 
 
 def test_broken_promise_is_rejected(made: Made, tmp_path: Path) -> None:

@@ -39,6 +39,6 @@ def seal(folder: Path, changed: Mapping[str, Any] | None = None) -> Path:
     sums = bundle.digests(folder)
     (folder / bundle.SUMS).write_text(sums)
     digest = hashlib.sha256(sums.encode()).hexdigest()
-    facts = {**MARKER, "sums_sha256": digest, **(changed or {})}
+    facts = {**MARKER, **(changed or {}), "sums_sha256": digest}
     (folder / bundle.MARKER).write_text(json.dumps(facts))
     return folder

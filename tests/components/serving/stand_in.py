@@ -24,6 +24,7 @@ Answer = Callable[[list[list[bytes]]], dict[str, Any]]
 """Columns of texts to `label`, `score`, `probabilities`."""
 
 MODEL = "classifier"
+PREDICT = (f"/v1/models/{MODEL}:predict", f"/v1/models/{MODEL}/labels/stable:predict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
-            if self.path == f"/v1/models/{MODEL}:predict":
+            if self.path in PREDICT:
                 self._tell(200, {}, json.dumps(self._by_columns(json.loads(body))).encode())
             elif self.path == f"/v2/models/{MODEL}/infer":
                 length = int(self.headers["Inference-Header-Content-Length"])
@@ -79,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _by_columns(self, request: dict[str, Any]) -> dict[str, Any]:
         inputs = request["inputs"]
-        columns = [[base64.b64decode(one["b64"]) for one in column] for column in inputs.values()]
+        columns = [[_bytes(one) for one in column] for column in inputs.values()]
         found = self.answer(columns)
         return {
             "outputs": {
@@ -111,6 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def _bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else base64.b64decode(value["b64"])
 
 
 def _tensors(found: dict[str, Any]) -> list[tuple[str, str, list[int], bytes]]:
