@@ -118,8 +118,8 @@ def test_bundle_is_accepted_and_says_why(handed_over: Handoff) -> None:
     found = acceptance.accept(folder_of(handed_over), fingerprint=handed_over.fingerprint)
     assert found.accepted, list(found.lines())
     assert [check.name for check in found.checks] == [
-        "files", "evaluation", "ops", "versions", "load", "samples", "accuracy", "warm-up", "latency",
-        "memory",
+        "files", "evaluation", "ops", "versions", "load", "samples", "accuracy", "warm-up",
+        "latency", "memory",
     ]  # fmt: skip
     assert any("max_p99_ms 10000 ms" in check.message for check in found.checks)
 
