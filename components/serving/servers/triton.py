@@ -16,12 +16,13 @@ from pathlib import Path
 
 from ... import files, own_environment
 from ...stage import Log
+from ..labels import MODELS_FILE
 from .starting import Command, Kind, Ports
 
 PYTRITON = "0.7.0"
 VARIABLE = "TPULINE_TRITON_PYTHON"
-_SHARED = ("tensorflow", "tensorflow-text")
-"""Packages that must be of the version that made the model."""
+_SHARED = ("tensorflow", "tensorflow-text", "tensorflow-serving-api")
+"""Packages that must be of the version that made the model; the last reads `models.config`."""
 
 _LIBRARY_FOLDER = "import sysconfig; print(sysconfig.get_config_var('LIBDIR') or '')"
 _VERSION = "from importlib.metadata import version; print(version('nvidia-pytriton'))"
@@ -37,13 +38,16 @@ _START = (
 
 def kind(environ: Mapping[str, str], log: Log, *, max_batch_size: int, max_delay_us: int) -> Kind:
     """How Triton is started; its batcher puts requests together up to `max_batch_size` texts, and
-    waits at most `max_delay_us` microseconds for more."""
+    waits at most `max_delay_us` microseconds for more.
+
+    Of a served folder it follows what is labelled stable (see `serving.labels`).
+    """
 
     def command(folder: Path, model: str, ports: Ports) -> Command:
-        if not (folder / "saved_model.pb").is_file():
+        if not any((folder / file).is_file() for file in ("saved_model.pb", MODELS_FILE)):
             raise ValueError(
-                f"targets: triton serves a SavedModel here; received {folder}, which is none; "
-                "measure this format in process"
+                "targets: triton serves a SavedModel here, or follows a served folder; received "
+                f"{folder}, which is neither; measure other formats in process"
             )
         python = interpreter(environ, log)
         request = {

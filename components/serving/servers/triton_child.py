@@ -1,4 +1,4 @@
-"""A model folder behind Triton, in Triton's own environment; `servers.triton` starts it.
+"""A model, or a served folder, behind Triton, in its own environment; `servers.triton` starts it.
 
 Texts in, `(B, 1)`; label `(B, 1)`, score `(B, 1)` and probabilities `(B, C)` out, over HTTP and
 gRPC, with Triton's dynamic batching. Ends on SIGTERM.
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..answering import LABEL, PROBABILITIES, SCORE, Answering, load
+from ..following import Followed
+from ..labels import MODELS_FILE
 
 ADDRESS = "127.0.0.1"
 
@@ -20,7 +22,9 @@ ADDRESS = "127.0.0.1"
 def main() -> None:
     request = json.loads(sys.argv[1])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of Triton's own clean-up
-    model = load(Path(request["folder"]))
+    folder = Path(request["folder"])
+    follows = (folder / MODELS_FILE).is_file()
+    model = Followed(folder, request["model"]) if follows else load(folder)
     num_labels = model.texts([["first"] for _ in model.inputs])[PROBABILITIES].shape[1]
 
     from pytriton.triton import Triton, TritonConfig

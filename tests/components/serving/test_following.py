@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from tpuline.components.serving import bundle, labels
 from tpuline.components.serving.following import Followed
 
-from .made_bundle import seal
-
-NUM_LABELS = 3
-
-
-class Constant(tf.Module):
-    """A model whose every answer, label and probabilities, tells its version."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__()
-        self._version = version
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def serve(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = tf.shape(text)[0]
-        return {
-            "label": tf.fill([rows], f"version {self._version}"),
-            "score": tf.fill([rows], float(self._version)),
-            "probabilities": tf.fill([rows, NUM_LABELS], float(self._version)),
-        }
-
-
-def handed_over(folder: Path, version: int) -> bundle.Bundle:
-    model = Constant(version)
-    target = folder / f"bundle-{version}"
-    place = str(target / "toy" / str(version))
-    tf.saved_model.save(model, place, signatures={"serving_default": model.serve})
-    return bundle.read(seal(target, {"version": version}))
+from .versions import handed_over, load_until
 
 
 @dataclass
@@ -79,35 +50,14 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_switch_and_rollback_under_load_fail_no_request(served: Served, followed: Followed) -> None:
-    answers: list[tuple[bytes, float, set[float]]] = []
-    errors: list[Exception] = []
-    stop = threading.Event()
+    def switch(seen: Callable[[bytes], None]) -> None:
+        seen(b"version 1")
+        labels.promote(served.bundles[2], served.folder, label="stable")
+        seen(b"version 2")
+        labels.rollback(served.folder)
+        seen(b"version 1")
 
-    def client() -> None:
-        while not stop.is_set():
-            try:
-                answer = followed.texts([["a text", "another"]])
-                for row in range(2):
-                    told = answer["probabilities"][row].tolist()
-                    answers.append((answer["label"][row], float(answer["score"][row]), set(told)))
-            except Exception as error:
-                errors.append(error)
-
-    clients = [threading.Thread(target=client) for _ in range(3)]
-    for thread in clients:
-        thread.start()
-    until(lambda: len(answers) > 50)
-    labels.promote(served.bundles[2], served.folder, label="stable")
-    until(lambda: followed.version == 2)
-    until(lambda: answers[-1][0] == b"version 2")
-    labels.rollback(served.folder)
-    until(lambda: answers[-1][0] == b"version 1")
-    stop.set()
-    for thread in clients:
-        thread.join()
-    assert not errors
-    whole = {(b"version %d" % v, float(v), frozenset([float(v)])) for v in (1, 2)}
-    assert {(label, score, frozenset(told)) for label, score, told in answers} == whole
+    load_until(followed.texts, switch)
 
 
 def test_canary_is_another_label(served: Served) -> None:

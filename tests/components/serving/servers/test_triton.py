@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.components.evaluate.conftest import Recorder
+from tests.components.serving import versions
 from tpuline.components.contracts import Servable
-from tpuline.components.serving import targets, wire
+from tpuline.components.serving import labels, targets, wire
 from tpuline.components.serving.clients import kserve
 from tpuline.components.serving.clients.connections import HttpConnections, RequestFailed
 from tpuline.components.serving.servers import triton
@@ -62,6 +63,26 @@ def test_triton_serves_pairs_of_texts(
     with targets.connect(place.target, model="pairs") as client:
         answer = client.texts([["a", "b"], ["good", "bad"]])
     assert answer["label"].tolist() == [b"positive", b"negative"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_triton_switches_versions_under_load_and_fails_no_request(
+    servers: Servers, tmp_path: Path
+) -> None:
+    served = tmp_path / "served"
+    labels.promote(versions.handed_over(tmp_path, 1), served, label="stable")
+    place = servers.place(targets.parse("triton+grpc"), served, "toy")
+
+    def switch(seen: Callable[[bytes], None]) -> None:
+        seen(b"version 1")
+        labels.promote(versions.handed_over(tmp_path, 2), served, label="stable")
+        seen(b"version 2")
+        labels.rollback(served)
+        seen(b"version 1")
+
+    with targets.connect(place.target, model="toy") as client:
+        versions.load_until(client.texts, switch)
 
 
 def tensor(content: bytes, **changes: Any) -> tuple[dict[str, Any], bytes]:
