@@ -26,10 +26,9 @@ from .hardware.strategy import ConfiguredHardware
 from .predicting import follow, predict
 from .runlog import RunLog
 from .runner import RunResult
+from .serving import accept, promote, rollback
 
 if TYPE_CHECKING:
-    from ..components.serving.acceptance import Acceptance
-    from ..components.serving.labels import Switch
     from .hardware.preflight.result import Result
 
 __all__ = [
@@ -244,49 +243,6 @@ def read_report(path: str | Path) -> dict[str, Any]:
             f"<root>/preprocess/<key>; received {path} ({error}); run the config again"
         ) from error
     return facts
-
-
-def accept(
-    bundle: str | Path, *, server: str | None = None, fingerprint: str | None = None
-) -> Acceptance:
-    """Checks a bundle as a serving team does; `.accepted` and `.lines()` tell the verdict.
-
-    `server` is a target such as `tf_serving+http://localhost:8501`; without it the model is loaded
-    in this process.
-    """
-    from ..components.serving import acceptance
-
-    return acceptance.accept(bundle, server=server, fingerprint=fingerprint)
-
-
-def promote(
-    bundle: str | Path,
-    served: str | Path,
-    *,
-    label: str = "stable",
-    fingerprint: str | None = None,
-) -> Switch:
-    """Puts the version of a bundle into a served folder, and the label on it, in one step.
-
-    Raises:
-        ValueError: the bundle is not whole, or the version is there with other bytes.
-    """
-    from ..components.serving import bundle as bundles
-    from ..components.serving import labels
-
-    opened = bundles.read(bundle, fingerprint=fingerprint)
-    return labels.promote(opened, Path(served), label=label)
-
-
-def rollback(served: str | Path, *, model: str | None = None) -> Switch:
-    """Makes stable what was stable before.
-
-    Raises:
-        ValueError: nothing was.
-    """
-    from ..components.serving import labels
-
-    return labels.rollback(Path(served), name=model)
 
 
 def write_worker_files(folder: str | Path) -> tuple[Path, ...]:

@@ -1,6 +1,6 @@
 """`tpuline accept`, `promote` and `rollback`: their arguments, and what they do.
 
-They run where nothing that trains is installed, and import what they need when they run.
+They run where nothing that trains is installed: see `serving`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 
-from ..components.serving.bundle import read
+from . import serving
 
 Parser = argparse.ArgumentParser
 
@@ -41,25 +40,21 @@ def add_arguments(accept: Parser, promote: Parser, rollback: Parser) -> None:
 
 def accept(args: argparse.Namespace) -> tuple[bool, Iterable[str]]:
     """Whether the bundle is accepted, and what is to be printed."""
-    from ..components.serving import acceptance
-
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    found = acceptance.accept(args.bundle, server=args.server, fingerprint=args.fingerprint)
+    found = serving.accept(args.bundle, server=args.server, fingerprint=args.fingerprint)
     if args.json:
         return found.accepted, [json.dumps(asdict(found), indent=2, ensure_ascii=False)]
     return found.accepted, found.lines()
 
 
 def promote(args: argparse.Namespace) -> str:
-    """What is to be printed; errors as of `labels.promote`, and `BundleError`."""
-    from ..components.serving import labels
-
-    opened = read(args.bundle, fingerprint=args.fingerprint)
-    return labels.promote(opened, Path(args.served), label=args.label).line()
+    """What is to be printed; errors as of `serving.promote`."""
+    switch = serving.promote(
+        args.bundle, args.served, label=args.label, fingerprint=args.fingerprint
+    )
+    return switch.line()
 
 
 def rollback(args: argparse.Namespace) -> str:
-    """What is to be printed; errors as of `labels.rollback`."""
-    from ..components.serving import labels
-
-    return labels.rollback(Path(args.served), name=args.model).line()
+    """What is to be printed; errors as of `serving.rollback`."""
+    return serving.rollback(args.served, model=args.model).line()
