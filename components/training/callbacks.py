@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -27,7 +27,9 @@ EXIT_CODE = 128 + signal.SIGTERM
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the epoch of the lowest validation loss; stops when it stays away.
+    """Keeps the weights of the best epoch on validation; stops when no better one comes.
+
+    `by` loss, the lowest is best; by accuracy, the highest, and of equal ones that of less loss.
 
     They are written under another name and then renamed, so that the file is always a whole one.
     What is before step `from_step` does not count.
@@ -39,6 +41,7 @@ class BestWeights(keras.callbacks.Callback):
         save: Callable[[Path], None],
         folder: Path,
         *,
+        by: Literal["loss", "accuracy"],
         patience: int | None,
         from_step: int = 0,
     ) -> None:
@@ -46,17 +49,19 @@ class BestWeights(keras.callbacks.Callback):
         self._from_step = from_step
         self.path = folder / WEIGHTS_FILE
         self._trainee, self._save = trainee, save
-        self._patience = patience
+        self._by, self._patience = by, patience
         self.epochs_since = 0
         self.step = 0  # 0: none kept yet
         self.loss = math.inf
+        self.accuracy = -math.inf
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        loss = (logs or {})["val_loss"]
-        if self._trainee.progress.num_steps < self._from_step:
+        loss, accuracy = ((logs or {})[name] for name in ("val_loss", "val_accuracy"))
+        step = self._trainee.progress.num_steps
+        if step < self._from_step:
             return
-        if loss < self.loss:
-            self.loss, self.step, self.epochs_since = loss, self._trainee.progress.num_steps, 0
+        if self._is_better(loss, accuracy):
+            self.loss, self.accuracy, self.step, self.epochs_since = loss, accuracy, step, 0
             partial = self.path.with_name(f"partial.{self.path.name}")
             self._save(partial)
             os.replace(partial, self.path)
@@ -64,6 +69,22 @@ class BestWeights(keras.callbacks.Callback):
         self.epochs_since += 1
         if self._patience is not None and self.epochs_since >= self._patience:
             self.model.stop_training = True
+
+    def _is_better(self, loss: float, accuracy: float) -> bool:
+        if self._by == "loss":
+            return loss < self.loss
+        return (accuracy, -loss) > (self.accuracy, -self.loss)
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON types."""
+        found = {"step": self.step, "since": self.epochs_since}
+        return found | ({"loss": self.loss, "accuracy": self.accuracy} if self.step else {})
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Takes up what `facts` told."""
+        self.step, self.epochs_since = facts["step"], facts["since"]
+        self.loss = facts.get("loss", math.inf)
+        self.accuracy = facts.get("accuracy", -math.inf)
 
 
 @dataclass(kw_only=True)
@@ -77,11 +98,8 @@ class Books:
 
     def facts(self) -> dict[str, Any]:
         """As JSON types."""
-        best = {"loss": self.best.loss, "step": self.best.step, "since": self.best.epochs_since}
-        if not math.isfinite(self.best.loss):
-            best["loss"] = None  # type: ignore[assignment]
         return {
-            "best": best,
+            "best": self.best.facts(),
             "recorder": self.recorder.facts(),
             "speed": self.speed.facts(),
             "num_resumed": self.num_resumed,
@@ -89,9 +107,7 @@ class Books:
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Takes up what `facts` told."""
-        best = facts["best"]
-        self.best.loss = math.inf if best["loss"] is None else best["loss"]
-        self.best.step, self.best.epochs_since = best["step"], best["since"]
+        self.best.restore(facts["best"])
         self.recorder.restore(facts["recorder"])
         self.speed.restore(facts["speed"])
         self.num_resumed = max(self.num_resumed, facts["num_resumed"])

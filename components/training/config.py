@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -34,7 +34,8 @@ class Config:
     warmup_share: float = 0.1  # of all steps
     weight_decay: float = 0.01  # not on biases and layer norms
     clip_norm: float = 1.0  # of the gradient of the global batch
-    early_stopping_patience: int | None = 2  # epochs without a lower val_loss; null: never stop
+    best_by: Literal["loss", "accuracy"] = "loss"  # on validation: which epoch's weights are kept
+    early_stopping_patience: int | None = 2  # epochs without a better one; null: never stop
     # Widths of batches, or how many of them may be chosen to pad the rows least; empty: one,
     # sequence_length. A chip compiles forward and backward for each width.
     buckets: int | tuple[int, ...] = ()

@@ -246,6 +246,7 @@ def _books(
         trainee,
         save,
         workdir,
+        by=config.best_by,
         patience=config.early_stopping_patience,
         from_step=0 if masks is None else masks.final_step,
     )
