@@ -102,7 +102,7 @@ def running(kind: Kind, folder: Path, model: str, *, name: str) -> Any:
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command.arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # ends when this process does, however it ends
             stdout=output,
             stderr=output,
             env=command.environ,
@@ -158,6 +158,8 @@ def _end_of(output: IO[bytes]) -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Asks it to end, and kills all of its processes where it does not."""
+    assert process.stdin is not None
+    process.stdin.close()
     process.terminate()  # nothing happens when it has ended
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_S)

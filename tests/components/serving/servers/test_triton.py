@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.components.evaluate.conftest import Recorder
@@ -163,6 +166,32 @@ def survives(place: Place, body: bytes, content: bytes) -> None:
         connections.close()
     with targets.connect(place.target, model=MODEL) as client:
         assert client.texts([["a good film"]])["label"].tolist() == [b"positive"]
+
+
+ABANDON = """
+import os, sys
+from pathlib import Path
+from tests.components.evaluate.conftest import Recorder
+from tpuline.components.serving import targets
+from tpuline.components.serving.servers import starting, triton
+kind = triton.kind(os.environ, Recorder(), max_batch_size=4, max_delay_us=0)
+with starting.Servers({"triton": kind}) as servers:
+    print(servers.place(targets.parse("triton+http"), Path(sys.argv[1]), "m").pid, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_triton_ends_when_whoever_started_it_is_killed(folder: Path, checkout: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ABANDON, str(folder)], capture_output=True, text=True, cwd=checkout
+    )
+    assert done.returncode == -9
+    server, deadline = int(done.stdout), time.monotonic() + 120
+    while psutil.pid_exists(server) and psutil.Process(server).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the server is still there"
+        time.sleep(0.5)
 
 
 def test_model_of_another_runtime_is_refused(tmp_path: Path, log: Recorder) -> None:
