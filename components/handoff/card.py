@@ -47,7 +47,7 @@ def model_card(
 
 
 def _summary(card: Card, variant: str, model: TrainedModel, servable: Servable) -> list[str]:
-    labels = ", ".join(servable.label_names[:20]) + (", ..." if servable.label_names[20:] else "")
+    labels = ", ".join(map(_cell, servable.label_names[:20])) + (", ..." if servable.label_names[20:] else "")
     pairs = "pairs of texts" if servable.has_text_pair else "texts"
     return [
         card.description or _UNSAID,
@@ -153,7 +153,19 @@ def _serving(servable: Servable, report: EvalReport) -> list[str]:
         f"Against the Keras model on {parity.num_texts} texts: {parity.token_mismatches} with "
         f"other tokens, probabilities at most {parity.max_abs_diff:.1e} apart "
         f"({parity.tolerance:.0e} allowed).",
+        *_answering(servable),
     ]
+
+
+def _answering(servable: Servable) -> Iterator[str]:
+    """What stands between logits and answers, where anything does."""
+    if servable.temperature != 1.0:
+        yield ""
+        yield f"Calibrated on validation: logits are divided by {servable.temperature:.3f}."
+    if servable.threshold is not None:
+        label, from_ = servable.threshold.label, servable.threshold.probability
+        yield ""
+        yield f"The answer is {_cell(label)} from a probability of {from_:.3f} on."
 
 
 def _under_load(load: LoadReport) -> list[str]:
