@@ -47,7 +47,9 @@ def model_card(
 
 
 def _summary(card: Card, variant: str, model: TrainedModel, servable: Servable) -> list[str]:
-    labels = ", ".join(map(_cell, servable.label_names[:20])) + (", ..." if servable.label_names[20:] else "")
+    labels = ", ".join(map(_cell, servable.label_names[:20])) + (
+        ", ..." if servable.label_names[20:] else ""
+    )
     pairs = "pairs of texts" if servable.has_text_pair else "texts"
     return [
         card.description or _UNSAID,
