@@ -56,7 +56,7 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
         *_summary_quality(document["evaluate"]),
         *report_load.summary(document.get("load")),
         *_summary_export(document["export"], document["parity"]),
-        *_summary_handoff(document["handoff"]),
+        *_summary_handoff(document.get("handoff")),
         *_summary_train(document["train"]),
         *_summary_data(document["data"]),
         *[(s["name"], f"{s['status']}, {text(s['seconds'], ',.1f')} s, {s['key']}")
@@ -84,8 +84,10 @@ def _summary_choice(choice: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _summary_handoff(handoff: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    if handoff is None or not handoff["handed_over"]:
+    if handoff is None:
         return []
+    if not handoff["handed_over"]:
+        return [("bundle", f"none: {handoff['reason']}")]
     model = f"{handoff['name']} {handoff['version']}"
     return [("bundle", f"handoff/ ({model}), fingerprint {handoff['fingerprint']}")]
 
@@ -108,8 +110,8 @@ def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]
             f"calibration error {text(quality['expected_calibration_error'], '.3f')}",
         ),
     ]
-    if quality["incumbent"] is not None:
-        rows.append(("incumbent", _incumbent(quality["incumbent"])))
+    if (incumbent := quality.get("incumbent")) is not None:
+        rows.append(("incumbent", _incumbent(incumbent)))
     for name, ms in sorted(quality["latency_ms"].items(), key=lambda item: batch_of(item[0])):
         shares = ", ".join(f"{share} {text(ms[share], '.3g')}" for share in ("p50", "p90", "p99"))
         fact = f"{name.replace('_', ' ')}: {shares} ms; {text(ms['texts_per_s'], ',.0f')} texts/s"

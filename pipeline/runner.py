@@ -71,7 +71,6 @@ def execute(
     started = store.now()
     folder, place = run.shelf.root / config.name, run.shelf.run_place(config.name)
     report.remove(folder)  # a run that is killed must not leave an older verdict as its own
-    _take_back(place)
     run.shelf.withdraw_run(config.name)
     error: StageError | None = None
     for step in steps:
@@ -115,8 +114,14 @@ def execute(
 
 
 def _hand_over(handoff: Handoff | None, place: str) -> None:
-    """Copies the bundle to `<root>/<config name>/handoff`, its marker last."""
-    if handoff is None or handoff.bundle_dir is None:
+    """Copies the bundle to `<root>/<config name>/handoff`, its marker last.
+
+    An older one stays until a run says yes or no: it carries a verdict of its own.
+    """
+    if handoff is None:
+        return
+    _take_back(place)
+    if handoff.bundle_dir is None:
         return
     source, target = files.join(handoff.uri, handoff.bundle_dir), files.join(place, HANDOFF_DIR)
     names = [info.path.removeprefix(f"{source}/") for info in files.below(source)]
@@ -276,6 +281,9 @@ def _status(artifacts: dict[type, Any], error: StageError | None) -> Status:
     if error is not None:
         return "failed"
     servable, choice = artifacts.get(Servable), artifacts.get(Choice)
+    handoff = artifacts.get(Handoff)
+    if handoff is not None and handoff.bundle_dir is None:
+        return "refused"
     if choice is not None:
         return "refused" if choice.chosen is None else "blessed"
     if servable is not None and not servable.parity.passed:

@@ -6,22 +6,20 @@ import hashlib
 import json
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..contracts import EvalReport, LoadReport, Servable, ShardSet, TrainedModel
+from ..contracts import EvalReport, LoadReport, Servable, ShardSet, Slice, TrainedModel
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import bundle as layout
+from ..serving.agreement import rule_of
 from ..serving.samples import Samples
 from ..serving.samples import dumps as dump_samples
 from . import clients, server_files, versions
 from .batching import Batching, pbtxt
 from .card import model_card
 from .config import Config
-
-TOLERANCE = 1e-4
-"""Least tolerance of a probability between machines: their instructions sum in other orders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +39,12 @@ class Facts:
     @property
     def name(self) -> str:
         return Path(self.servable.saved_model_dir).parts[0]
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Without those by columns of the data, whose values are of it, where none may leave."""
+        of_data = set() if self.config.samples else set(self.shards.kept_columns)
+        return tuple(one for one in self.report.slices if one.column not in of_data)
 
     @property
     def for_model_server(self) -> bool:
@@ -72,7 +76,7 @@ def finish(facts: Facts, folder: Path) -> str:
     files = {
         layout.SAMPLES_FILE: dump_samples(facts.samples),
         layout.SLO_FILE: _json(_slo(facts)),
-        layout.EVALUATION_FILE: _json(_evaluation(facts.report)),
+        layout.EVALUATION_FILE: _json(_evaluation(facts)),
         layout.VERSIONS_FILE: versions.bill_of_materials(name, version, requirements),
         layout.CARD_FILE: model_card(
             name=name,
@@ -81,7 +85,7 @@ def finish(facts: Facts, folder: Path) -> str:
             shards=facts.shards,
             model=facts.model,
             servable=facts.servable,
-            report=facts.report,
+            report=replace(facts.report, slices=facts.slices),
             load=facts.load,
             provenance=facts.provenance,
         ),
@@ -110,7 +114,7 @@ def _mark(facts: Facts, folder: Path) -> str:
             "has_text_pair": servable.has_text_pair,
             "sequence_length": servable.sequence_length,
             "tokenizer_fingerprint": servable.tokenizer_fingerprint,
-            "tolerance": max(servable.parity.tolerance, TOLERANCE),
+            **asdict(rule_of(servable)),
             "blessed": facts.report.verdict.blessed,
             "provenance": facts.provenance,
             "sums_sha256": hashlib.sha256(sums.encode()).hexdigest(),
@@ -147,12 +151,12 @@ def _slo(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _evaluation(report: EvalReport) -> dict[str, Any]:
+def _evaluation(facts: Facts) -> dict[str, Any]:
     """Without the texts that were answered wrongly, and without every single time."""
-    facts = asdict(report)
+    told = asdict(replace(facts.report, slices=facts.slices))
     for name in ("uri", "mistakes", "doubts", "predictions_file", "latency"):
-        del facts[name]
-    return facts
+        del told[name]
+    return told
 
 
 def _server_files(facts: Facts) -> dict[str, str]:

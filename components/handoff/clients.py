@@ -21,7 +21,7 @@ def predict(server, rows, label=None, timeout_s=10):
     """Rows, tuples of one string an input, to a list of answers in the same order."""
     version = f"/labels/{{label}}" if label else ""
     url = f"{{server}}/v1/models/{{NAME}}{{version}}:predict"
-    columns = dict(zip(INPUTS, zip(*rows)))
+    columns = dict(zip(INPUTS, zip(*rows, strict=True), strict=True))
     body = json.dumps({{"signature_name": "serving_default", "inputs": columns}}).encode()
     request = urllib.request.Request(url, body, {{"Content-Type": "application/json"}})
     with urllib.request.urlopen(request, timeout=timeout_s) as response:
@@ -35,7 +35,10 @@ if __name__ == "__main__":
     parser.add_argument("--label")
     parser.add_argument("text", nargs="*", help=" and ".join(INPUTS) + "; else a row a line")
     args = parser.parse_args()
-    rows = [args.text] if args.text else [line.rstrip("\\n").split("\\t") for line in sys.stdin]
+    lines = (line.rstrip("\\n") for line in sys.stdin)
+    rows = [args.text] if args.text else [line.split("\\t", len(INPUTS) - 1) for line in lines]
+    if wrong := [row for row in rows if len(row) != len(INPUTS)]:
+        parser.error(f"a row must have {{len(INPUTS)}} text(s), tab between; received {{wrong[0]}}")
     for answer in predict(args.server, rows, args.label):
         print(json.dumps(answer))
 '''
@@ -64,7 +67,7 @@ def predict(channel, rows, label=None, timeout_s=10):
     request.model_spec.signature_name = "serving_default"
     if label:
         request.model_spec.version_label = label
-    for name, column in zip(INPUTS, zip(*rows)):
+    for name, column in zip(INPUTS, zip(*rows, strict=True), strict=True):
         request.inputs[name].CopyFrom(tf.make_tensor_proto(list(column), tf.string))
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     outputs = stub.Predict(request, timeout=timeout_s).outputs
@@ -79,7 +82,10 @@ if __name__ == "__main__":
     parser.add_argument("--label")
     parser.add_argument("text", nargs="*", help=" and ".join(INPUTS) + "; else a row a line")
     args = parser.parse_args()
-    rows = [args.text] if args.text else [line.rstrip("\\n").split("\\t") for line in sys.stdin]
+    lines = (line.rstrip("\\n") for line in sys.stdin)
+    rows = [args.text] if args.text else [line.split("\\t", len(INPUTS) - 1) for line in lines]
+    if wrong := [row for row in rows if len(row) != len(INPUTS)]:
+        parser.error(f"a row must have {{len(INPUTS)}} text(s), tab between; received {{wrong[0]}}")
     with grpc.insecure_channel(args.server) as channel:
         for answer in predict(channel, rows, args.label):
             print(json.dumps(answer))
@@ -100,7 +106,7 @@ README = """\
 {server_rows}
 ## Accept it
 
-In a virtual environment of Python {python}:
+In a virtual environment of Python {python} that lies elsewhere, since nothing may be added here:
 
     pip install acceptance/{wheel}
     tpuline accept .                      # exit code 0: accept, 3: reject, with reasons
@@ -119,17 +125,19 @@ SERVER_ROWS = """\
 SERVE_SAVED_MODEL = """
 ## Serve it
 
-    tpuline promote . SERVED              # copies the version there, labels it stable
+    SERVED=/srv/models                    # outside this folder
+    tpuline promote . $SERVED             # copies the version there, labels it stable
     tensorflow_model_server --port=8500 --rest_api_port=8501 \\
-        --model_config_file=SERVED/models.config --model_config_file_poll_wait_seconds=10 \\
+        --model_config_file=$SERVED/models.config --model_config_file_poll_wait_seconds=10 \\
         --allow_version_labels_for_unavailable_models \\
         --enable_batching --enable_per_model_batching_parameters \\
         --monitoring_config_file=monitoring.config
     tpuline accept . --server tf_serving+http://localhost:8501
-    tpuline rollback SERVED               # stable is again what it was before
+    tpuline rollback $SERVED              # stable is again what it was before
 
-`--label canary` with `promote` and `accept` is for a version that has yet to prove itself. A server
-in a container reads `/models`: `models.config` here is written for that.
+`promote --label canary` is for a version that has yet to prove itself; `accept` asks a server for
+this very version, whatever its label. A server in a container reads `/models`: `models.config` here
+is written for that.
 """
 
 SERVE_OTHER = """

@@ -18,6 +18,10 @@ class Slo:
     min_accuracy: float | None = None  # on the samples that go along
 
     def __post_init__(self) -> None:
+        if self.min_accuracy is not None and self.min_accuracy > 1:
+            raise ValueError(
+                f"min_accuracy: must be at most 1; received {self.min_accuracy}; e.g. 0.9"
+            )
         for one in fields(self):
             bound = getattr(self, one.name)
             if bound is not None and bound <= 0:

@@ -55,6 +55,7 @@ def bill_of_materials(name: str, version: int, requirements: Mapping[str, str]) 
         for found in metadata.distributions()
         if found.metadata["Name"]
     }
+    installed |= requirements  # TensorFlow may be here as one of its other builds
     needed = {_canonical(one) for one in requirements}
     components = [
         {

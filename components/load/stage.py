@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import texts
 from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet
+from ..serving.agreement import rule_of
 from ..serving.driving.settings import Settings
 from ..serving.targets import parse
 from ..stage import Context, Log
@@ -99,7 +100,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
             model=servable.saved_model_dir.partition("/")[0],
             rows=rows.rows(),
             labels=[inputs.shards.label_names[label] for label in rows.labels],
-            tolerance=servable.parity.tolerance,
+            rule=rule_of(servable),
         )
         targets = [parse(target) for target in config.targets]
         with _servers(config, ctx.log) as servers:

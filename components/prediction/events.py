@@ -14,6 +14,9 @@ from ..reading.rows import Reject, Row, reject, row_of_values
 Line = tuple[str, int, bytes]
 """Where it is from, its number there from 1 (0: not known), and one JSON object."""
 
+READ_BYTES = 4_000_000
+"""Of one file at one look; no line is longer."""
+
 MAX_AHEAD_S = 60.0
 """A clock that goes wrong must not close the windows of all others: later times are refused."""
 
@@ -45,6 +48,11 @@ class MonitorConfig:
             raise ValueError(
                 f"poll_s: must be above 0 and at most 20; received {self.poll_s}; leave it out to "
                 "get 1"
+            )
+        if not 1 <= self.max_line_bytes <= READ_BYTES:
+            raise ValueError(
+                f"max_line_bytes: must be from 1 to {READ_BYTES:,}; received "
+                f"{self.max_line_bytes}; leave it out to get 1,000,000"
             )
         for name in ("allowed_lateness_s", "disorder_s", "idle_s"):
             value = getattr(self, name)
@@ -116,7 +124,10 @@ def _about_entity(row: Reject) -> Reject:
 
 def _seconds(value: Any) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # JSON has integers of any length
+            return None
     if not isinstance(value, str):
         return None
     try:

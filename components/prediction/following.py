@@ -116,7 +116,7 @@ class Source:
         del labels
         try:
             yield from self._events()
-        except (ValueError, OSError) as error:
+        except Exception as error:
             self.error = error
 
     def _events(self) -> Iterator[Any]:

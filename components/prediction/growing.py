@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import files
-from .events import Line
-
-READ_BYTES = 4_000_000  # of one file at one look
+from .events import READ_BYTES, Line
 
 
 @dataclass(kw_only=True)

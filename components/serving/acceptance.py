@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import answering, bundle, samples, targets
+from .agreement import Answer, Rule, difference
 from .bundle import Bundle, BundleError
 
 LOAD_REQUESTS, WARM_UP_REQUESTS = 200, 20
@@ -117,8 +118,6 @@ class _Examination:
     def __init__(self, opened: Bundle, target: targets.Target, stack: ExitStack) -> None:
         self._bundle, self._target, self._stack = opened, target, stack
         self._in_process = target.server == targets.IN_PROCESS
-        self._slo: dict[str, Any] = _json(opened, bundle.SLO_FILE)["promises"]
-        self._samples = samples.loads((opened.folder / bundle.SAMPLES_FILE).read_bytes())
         self._model: Any = None
 
     def steps(self) -> Iterator[tuple[str, Callable[[], Iterator[Check]]]]:
@@ -138,7 +137,10 @@ class _Examination:
 
     def _files(self) -> Iterator[Check]:
         """They were checked when the bundle was read."""
-        number = sum(path.is_file() for path in self._bundle.folder.rglob("*"))
+        opened = self._bundle
+        self._slo: dict[str, Any] = _json(opened, bundle.SLO_FILE)["promises"]
+        self._samples = samples.loads((opened.folder / bundle.SAMPLES_FILE).read_bytes())
+        number = sum(path.is_file() for path in opened.folder.rglob("*"))
         yield Check(name="files", passed=True, message=f"{number} files, each as handed over")
 
     def _ops(self) -> Iterator[Check]:
@@ -183,7 +185,8 @@ class _Examination:
     def _load(self) -> Iterator[Check]:
         if not self._in_process:
             place = self._place()
-            made = targets.connect(place, model=self._bundle.name)
+            opened = self._bundle
+            made = targets.connect(place, model=opened.name, version=opened.version)
             self._model = self._stack.enter_context(made)
             self._ask(range(1))
             yield Check(name="load", passed=True, message=f"{place.name} answers")
@@ -208,23 +211,21 @@ class _Examination:
 
     def _replay(self) -> Iterator[Check]:
         """Every sample alone, as it was asked when it was written."""
-        import numpy as np
-
-        answers = [self._ask(range(row, row + 1)) for row in range(len(self._samples))]
-        labels = [_text(answer[answering.LABEL][0]) for answer in answers]
-        probabilities = np.concatenate([answer[answering.PROBABILITIES] for answer in answers])
-        tolerance = self._bundle.tolerance
-        wrong = samples.disagreements(self._samples, probabilities, labels, tolerance=tolerance)
-        largest = np.abs(probabilities - np.array(self._samples.expected_probabilities)).max()
-        message = f"{len(answers)} answered as expected, to {largest:.1e} ({tolerance:g} allowed)"
+        answers = [_answer(self._ask([row])) for row in range(len(self._samples))]
+        rule = Rule(tolerance=self._bundle.tolerance, threshold=self._bundle.threshold)
+        wrong = samples.disagreements(self._samples, answers, rule)
+        apart = max(difference(a, self._samples.expected(row)) for row, a in enumerate(answers))
+        message = (
+            f"{len(answers)} answered as expected, to {apart:.1e} ({rule.tolerance:g} allowed)"
+        )
         if wrong:
-            first = wrong[0]
+            row, problem = wrong[0]
             message = (
-                f"{len(wrong)} of {len(answers)} are answered otherwise; the first is row "
-                f"{first.row}: expected {first.expected}, received {first.received}, "
-                f"probabilities {first.difference:.1e} apart ({tolerance:g} allowed)"
+                f"{len(wrong)} of {len(answers)} are answered otherwise; the first is row {row}: "
+                f"{problem}"
             )
         yield Check(name="samples", passed=not wrong, message=message)
+        labels = [answer.label.decode() for answer in answers]
         accuracy = samples.accuracy(self._samples, labels)
         if accuracy is not None:
             yield self._promised("accuracy", "on the samples", accuracy, "min_accuracy", "")
@@ -294,5 +295,9 @@ def _json(opened: Bundle, name: str) -> dict[str, Any]:
     return document
 
 
-def _text(label: bytes | str) -> str:
-    return label.decode() if isinstance(label, bytes) else label
+def _answer(outputs: dict[str, Any]) -> Answer:
+    return Answer(
+        label=outputs[answering.LABEL][0],
+        score=float(outputs[answering.SCORE][0]),
+        probabilities=outputs[answering.PROBABILITIES][0].tolist(),
+    )

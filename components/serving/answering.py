@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,10 @@ Run = Callable[[Features], "np.ndarray"]
 
 
 class Answering:
-    """What is served. Columns are lists of B texts: (texts,), or (texts, text pairs)."""
+    """What is served; several threads may ask at once.
+
+    Columns are lists of B texts: (texts,), or (texts, text pairs).
+    """
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -195,10 +199,12 @@ def _litert(file: Path) -> Run:
     interpreter = interpreters.Interpreter(str(file), num_threads=num_threads())
     signature = interpreter.get_signature_runner("serving_default")
     names = list(signature.get_input_details())
+    alone = threading.Lock()  # an interpreter is not for two threads at once
 
     def run(features: Features) -> np.ndarray:
-        probabilities: np.ndarray = signature(**{n: features[n] for n in names})[PROBABILITIES]
-        return probabilities
+        with alone:
+            found: np.ndarray = signature(**{n: features[n] for n in names})[PROBABILITIES]
+        return found
 
     return run
 
@@ -213,13 +219,16 @@ def _openvino(file: Path) -> Run:
     }
     compiled = openvino.Core().compile_model(str(file), "CPU", hints)
     request = compiled.create_infer_request()
+    alone = threading.Lock()  # nor is a request
     names = [given.get_any_name() for given in compiled.inputs]
 
     def run(features: Features) -> np.ndarray:
         import numpy as np
 
-        outputs = request.infer({name: features[name] for name in names})
-        return np.array(next(iter(outputs.values())))  # a copy: the request uses its memory again
+        with alone:
+            outputs = request.infer({name: features[name] for name in names})
+            # a copy: the request uses its memory again
+            return np.array(next(iter(outputs.values())))
 
     return run
 

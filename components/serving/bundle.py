@@ -52,6 +52,7 @@ class Bundle:
     has_text_pair: bool
     sequence_length: int
     tolerance: float  # of a probability, between machines
+    threshold: tuple[int, float] | None  # label id, and from which probability on it is answered
     fingerprint: str  # sha256 of the marker: told by whoever handed it over
 
     @property
@@ -151,15 +152,23 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
             has_text_pair=_of(bool, facts["has_text_pair"]),
             sequence_length=_of(int, facts["sequence_length"]),
             tolerance=_of(float, facts["tolerance"]),
+            threshold=_threshold(facts["threshold"]),
             fingerprint=fingerprint,
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _edited(MARKER, f"lacks what it must say ({error})") from error
     if not NAME.fullmatch(bundle.name) or bundle.version < 1:
         raise _edited(MARKER, f"names no model: {bundle.name!r}, version {bundle.version}")
     if not bundle.model_dir.is_dir():
         raise _edited(f"{bundle.name}/{bundle.version}", "is no folder of a model")
     return bundle
+
+
+def _threshold(value: Any) -> tuple[int, float] | None:
+    if value is None:
+        return None
+    label_id, probability = _of(list, value)
+    return _of(int, label_id), _of(float, probability)
 
 
 def _of(kind: type, value: Any) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import labels
-from .answering import Answering, SavedModel, load
+from .answering import PROBABILITIES, Answering, SavedModel, load
 from .bundle import WARMUP_FILE
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ _LOG = logging.getLogger(__name__)
 class _Loaded:
     version: int
     model: Answering
+    shape: tuple[tuple[str, ...], int]  # names of the inputs, number of labels
+
+
+def _shape(model: Answering) -> tuple[tuple[str, ...], int]:
+    answer = model.texts([["a"] for _ in model.inputs])
+    return model.inputs, answer[PROBABILITIES].shape[1]
 
 
 class Followed(Answering):
@@ -85,7 +91,7 @@ class Followed(Answering):
             from . import warmup
 
             warmup.replay(folder / WARMUP_FILE, model)
-        return _Loaded(version=version, model=model)
+        return _Loaded(version=version, model=model, shape=_shape(model))
 
     def _follow(self, poll_s: float) -> None:
         while not self._stop.wait(poll_s):
@@ -98,8 +104,16 @@ class Followed(Answering):
 
     def _look(self) -> None:
         version = self._wanted()
-        if version in (self._loaded.version, self._failed):
+        if version == self._loaded.version:
+            self._failed = None  # the other one may have been mended when it is wanted again
+            return
+        if version == self._failed:
             return
         self._failed = version  # until it is loaded: it is tried once
-        self._loaded = self._load(version)
-        self._failed = None
+        loaded = self._load(version)
+        if loaded.shape != self._loaded.shape:
+            raise ValueError(
+                f"version {version}: must take and give what version {self._loaded.version} does, "
+                f"{self._loaded.shape}; received {loaded.shape}; serve it under another name"
+            )
+        self._loaded, self._failed = loaded, None

@@ -15,7 +15,7 @@ from . import bundle
 from .answering import LABELS_FILE, MODEL_FILES
 
 SAVED_MODEL_FILE = "saved_model.pb"
-_NUMBERED = ("[0-9]*", "*/[0-9]*")  # <name>/<version>, as export and model servers have it
+_MANIFEST = "manifest.json"  # of an artifact that is finished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,8 @@ def one_line(label: str) -> str:
 def _candidates(path: Path) -> Sequence[Path]:
     if _holds_model(path):
         return [path]
-    return sorted(folder for pattern in _NUMBERED for folder in path.glob(pattern))
+    inside = "*/[0-9]*" if (path / _MANIFEST).is_file() else "[0-9]*"  # <name>/<version>
+    return sorted(path.glob(inside))
 
 
 def _holds_model(folder: Path) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import files
-from .bundle import Bundle, BundleError, digests
+from .bundle import BATCHING_FILE, WARMUP_FILE, Bundle, BundleError, digests
 
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
@@ -57,6 +57,11 @@ def promote(bundle: Bundle, served: Path, *, label: str) -> Switch:
     """
     if label not in LABELS:
         raise ValueError(f"--label: must be one of {', '.join(LABELS)}; received {label!r}")
+    if served.resolve().is_relative_to(bundle.folder.resolve()):
+        raise ValueError(
+            "SERVED: must not lie in the bundle, which nothing may be added to; received "
+            f"{served}; name a folder elsewhere"
+        )
     with _locked(served):
         _bring(bundle, served)
         return _switch(served, bundle.name, lambda labels: _promoted(labels, label, bundle.version))
@@ -138,7 +143,7 @@ def _bring(bundle: Bundle, served: Path) -> None:
     target = served / bundle.name / str(bundle.version)
     wanted = digests(bundle.model_dir)
     if os.path.lexists(target):
-        if target.is_symlink() or digests(target) != wanted:
+        if target.is_symlink() or _model_of(digests(target)) != _model_of(wanted):
             raise ValueError(
                 f"{target}: must be the version of the bundle, or not there; received other "
                 "files; export with a higher version: a version never changes"
@@ -152,6 +157,12 @@ def _bring(bundle: Bundle, served: Path) -> None:
         os.replace(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _model_of(sums: str) -> list[str]:
+    """Without the files that tune a server: they are measured anew for every bundle, and those
+    that came first stay."""
+    return [line for line in sums.splitlines() if not line.endswith((BATCHING_FILE, WARMUP_FILE))]
 
 
 def _name(served: Path, name: str | None) -> str:

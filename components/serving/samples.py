@@ -13,13 +13,11 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..example_spec import TEXT, TEXT_PAIR
+from .agreement import Answer, Rule, disagreement
 from .answering import LABEL, PROBABILITIES, SCORE
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Columns = Sequence[Sequence[bytes]]
 """(texts,) or (texts, text pairs)."""
@@ -38,15 +36,13 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Disagreement:
-    """A row that was answered otherwise than expected."""
-
-    row: int
-    expected: str
-    received: str
-    difference: float  # the largest of a probability
+    def expected(self, row: int) -> Answer:
+        """To one of them."""
+        return Answer(
+            label=self.expected_labels[row].encode(),
+            score=self.expected_scores[row],
+            probabilities=self.expected_probabilities[row],
+        )
 
 
 def dumps(samples: Samples) -> str:
@@ -102,30 +98,13 @@ def encoded(text: bytes) -> str | dict[str, str]:
         return {"b64": base64.b64encode(text).decode()}
 
 
-def disagreements(
-    samples: Samples, probabilities_NC: np.ndarray, labels_N: Sequence[str], *, tolerance: float
-) -> list[Disagreement]:
-    """Rows whose probabilities stray by more than `tolerance`, or whose label is another although
-    the two likeliest are further apart than twice that."""
-    import numpy as np
-
-    expected_NC = np.array(samples.expected_probabilities)
-    if probabilities_NC.shape != expected_NC.shape:
-        raise ValueError(
-            f"probabilities: must be of shape {expected_NC.shape}; received "
-            f"{probabilities_NC.shape}; this is another model"
-        )
-    differences_N = np.abs(probabilities_NC - expected_NC).max(axis=1)
-    top_N2 = np.sort(expected_NC, axis=1)[:, -2:]
-    sure_N = (top_N2[:, -1] - top_N2[:, 0]) > 2 * tolerance
-    return [
-        Disagreement(row=row, expected=expected, received=received, difference=float(difference))
-        for row, (expected, received, difference, sure) in enumerate(
-            zip(samples.expected_labels, labels_N, differences_N, sure_N, strict=True)
-        )
-        # not <=: a NaN must not pass
-        if not difference <= tolerance or (sure and received != expected)
-    ]
+def disagreements(samples: Samples, answers: Sequence[Answer], rule: Rule) -> list[tuple[int, str]]:
+    """Rows that are answered otherwise than expected, with what is wrong."""
+    found = []
+    for row, given in enumerate(answers):
+        if problem := disagreement(given, samples.expected(row), rule):
+            found.append((row, problem))
+    return found
 
 
 def accuracy(samples: Samples, labels_N: Sequence[str]) -> float | None:

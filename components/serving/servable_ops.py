@@ -8,6 +8,7 @@ back into Python surely have none.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -17,9 +18,13 @@ from typing import Any
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 """Known to TensorFlow, and run by a Python that a server does not have."""
 
-FILE_OPS = frozenset({"MatchingFiles", "PrintV2", "ReadFile", "WholeFileReaderV2", "WriteFile"})
-"""Reach for any file of the machine that serves. What saves and restores variables is not among
-them: it stands in every SavedModel, and no signature calls it."""
+_FILES = re.compile(
+    "File|Reader|Dataset|Summary|Save|Restore|Checkpoint|Snapshot|LMDB|BigQuery|^Print|^Debug"
+)
+"""In the names of ops that read or write what a path says."""
+
+SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
+"""In every SavedModel, to save and restore its variables; no signature may come to them."""
 
 
 def problems(folder: Path) -> tuple[str, ...]:
@@ -30,31 +35,67 @@ def problems(folder: Path) -> tuple[str, ...]:
     Raises:
         ValueError: there is no SavedModel.
     """
-    counts = Counter(_ops(folder))
+    (meta_graph, *_) = _saved_model(folder).meta_graphs
+    counts, asked = Counter(_ops(meta_graph)), _ops_of_signatures(meta_graph)
     return tuple(
-        f"{op} ({count} times): {_why(op)}"
+        f"{op} ({count} times): {why}"
         for op, count in sorted(counts.items())
-        if op in PYTHON_OPS | FILE_OPS or op not in _known()
+        if (why := _why(op, asked=op in asked))
     )
 
 
-def _why(op: str) -> str:
+def _why(op: str, *, asked: bool) -> str:
+    """What is wrong with an op; empty where nothing is. `asked`: a signature may come to it."""
     if op in PYTHON_OPS:
         return "calls Python, which a server does not have"
-    if op in FILE_OPS:
+    if op not in _known():
+        return "neither TensorFlow's nor TF Text's, so that a server does not know it"
+    if _FILES.search(op) and (asked or op not in SAVER_OPS):
         return "reaches for files of the machine that serves"
-    return "neither TensorFlow's nor TF Text's, so that a server does not know it"
+    return ""
 
 
-def _ops(folder: Path) -> Iterator[str]:
+def _ops(meta_graph: Any) -> Iterator[str]:
     """The op of every node, those of all functions included; calls of functions left out."""
-    for meta_graph in _saved_model(folder).meta_graphs:
-        library = meta_graph.graph_def.library
-        functions = {function.signature.name for function in library.function}
-        nodes = [*meta_graph.graph_def.node]
-        for function in library.function:
-            nodes += function.node_def
-        yield from (node.op for node in nodes if node.op not in functions)
+    library = meta_graph.graph_def.library
+    functions = {function.signature.name for function in library.function}
+    nodes = [*meta_graph.graph_def.node]
+    for function in library.function:
+        nodes += function.node_def
+    yield from (node.op for node in nodes if node.op not in functions)
+
+
+def _ops_of_signatures(meta_graph: Any) -> set[str]:
+    """Of the nodes that the outputs of any signature depend on, and of all functions they call."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    functions = {one.signature.name: one for one in meta_graph.graph_def.library.function}
+    waiting = [
+        nodes[output.name.split(":")[0]]
+        for signature in meta_graph.signature_def.values()
+        for output in signature.outputs.values()
+        if output.name.split(":")[0] in nodes
+    ]
+    seen: set[str] = set()
+    entered: set[str] = set()
+    ops: set[str] = set()
+    while waiting:
+        node = waiting.pop()
+        ops.add(node.op)
+        for name in {one.lstrip("^").split(":")[0] for one in node.input} & nodes.keys() - seen:
+            seen.add(name)
+            waiting.append(nodes[name])
+        for name in _called(node) & functions.keys() - entered:
+            entered.add(name)
+            waiting += functions[name].node_def
+    return ops
+
+
+def _called(node: Any) -> set[str]:
+    """Names of the functions that a node calls."""
+    called = {node.op}
+    for value in node.attr.values():
+        called |= {value.func.name, *(one.name for one in value.list.func)}
+    return called
 
 
 def _saved_model(folder: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,14 +84,17 @@ class _InProcess:
 
 
 def connect(
-    target: Target, *, folder: Path | None = None, model: str = "", timeout_s: float = 30.0
+    target: Target,
+    *,
+    folder: Path | None = None,
+    model: str = "",
+    version: int | None = None,
+    timeout_s: float = 30.0,
 ) -> closing[Asked]:
     """What answers, to be closed after use. A server is not asked yet.
 
-    `folder` holds the model for `in_process`; `model` is its name where the target has none.
-
-    Raises:
-        ValueError: packages are missing that it needs.
+    `folder` holds the model for `in_process`; `model` is its name where the target has none. Of
+    TensorFlow Serving a `version` is asked for, else the one that it offers by itself.
     """
     if target.server == "in_process":
         assert folder is not None
@@ -99,11 +102,9 @@ def connect(
     assert target.address, "start a server first"
     from .clients import kserve, tf_serving
 
-    kinds: dict[tuple[str, str], Callable[..., Asked]] = {
-        ("triton", "http"): kserve.OverHttp,
-        ("triton", "grpc"): kserve.OverGrpc,
-        ("tf_serving", "http"): tf_serving.OverHttp,
-        ("tf_serving", "grpc"): tf_serving.OverGrpc,
-    }
-    made = kinds[target.server, target.transport]
-    return closing(made(target.address, target.model or model, timeout_s=timeout_s))
+    name = target.model or model
+    if target.server == "tf_serving":
+        asked = tf_serving.OverHttp if target.transport == "http" else tf_serving.OverGrpc
+        return closing(asked(target.address, name, version=version, timeout_s=timeout_s))
+    made = kserve.OverHttp if target.transport == "http" else kserve.OverGrpc
+    return closing(made(target.address, name, timeout_s=timeout_s))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..contracts import WireCheck
 from ..messy import MESSY_TEXTS
+from .agreement import Answer, Rule, difference, disagreement
 from .answering import LABEL, PROBABILITIES, SCORE
 from .targets import Asked
 
@@ -28,6 +29,11 @@ class Answers:
     labels: tuple[bytes, ...]
     probabilities: tuple[tuple[float, ...], ...]
 
+    def answer(self, row: int) -> Answer:
+        """To one of them."""
+        probabilities = self.probabilities[row]
+        return Answer(label=self.labels[row], score=max(probabilities), probabilities=probabilities)
+
 
 def texts_to_ask(rows: Sequence[tuple[str, ...]]) -> tuple[Row, ...]:
     """The fixed messy texts, then the rows. Of a pair, both are messy."""
@@ -46,11 +52,8 @@ def ask(client: Asked, rows: Sequence[Row]) -> Answers:
     return Answers(rows=tuple(rows), labels=tuple(labels), probabilities=tuple(probabilities))
 
 
-def check(client: Asked, expected: Answers, *, target: str, tolerance: float) -> WireCheck:
-    """Asks for every row again and names the first that is answered otherwise.
-
-    A label may differ where two are as probable as each other, to the tolerance.
-    """
+def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireCheck:
+    """Asks for every row again and names the first that is answered otherwise."""
     largest, first = 0.0, ""
     for start in range(0, len(expected.rows), BATCH):
         rows = expected.rows[start : start + BATCH]
@@ -63,20 +66,20 @@ def check(client: Asked, expected: Answers, *, target: str, tolerance: float) ->
             first = first or f"{_shown(rows[0])}: {problem}"
             continue
         for index, row in enumerate(rows):
-            given = tuple(answer[PROBABILITIES][index].tolist())
-            said = answer[LABEL][index], float(answer[SCORE][index])
-            place = start + index
-            difference, problem = _compare(
-                given, said, expected.probabilities[place], expected.labels[place], tolerance
+            given = Answer(
+                label=answer[LABEL][index],
+                score=float(answer[SCORE][index]),
+                probabilities=answer[PROBABILITIES][index].tolist(),
             )
-            largest = max(largest, difference)
-            if problem and not first:
+            wanted = expected.answer(start + index)
+            largest = max(largest, difference(given, wanted))
+            if (problem := disagreement(given, wanted, rule)) and not first:
                 first = f"{_shown(row)}: {problem}"
     return WireCheck(
         target=target,
         num_texts=len(expected.rows),
         max_abs_diff=largest,
-        tolerance=tolerance,
+        tolerance=rule.tolerance,
         first_difference=first,
     )
 
@@ -88,25 +91,6 @@ def _malformed(answer: dict[str, np.ndarray], num_rows: int, num_labels: int) ->
         f"{name} {answer[name].shape}" for name in wanted if answer[name].shape != wanted[name]
     ]
     return f"shapes must be {wanted}; received {', '.join(wrong)}" if wrong else ""
-
-
-def _compare(
-    given: tuple[float, ...],
-    said: tuple[bytes, float],
-    probabilities: tuple[float, ...],
-    label: bytes,
-    tolerance: float,
-) -> tuple[float, str]:
-    """The largest difference of a probability, and what is wrong, empty when nothing is."""
-    difference = max(abs(a - b) for a, b in zip(given, probabilities, strict=True))
-    if not difference <= tolerance:  # written so that NaN differs
-        return difference, f"a probability differs by {difference:.3g}, allowed {tolerance:.3g}"
-    best, second = sorted(probabilities, reverse=True)[:2]
-    if said[0] != label and best - second > 2 * tolerance:
-        return difference, f"label {said[0]!r}, in process {label!r}"
-    if not abs(said[1] - max(given)) <= tolerance:
-        return difference, f"score {said[1]:.6g} is not the largest probability, {max(given):.6g}"
-    return difference, ""
 
 
 def _shown(row: Row) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Mapping
+from email.message import Message
 
 from ...example_spec import TEXT, TEXT_PAIR
 
@@ -32,8 +33,8 @@ class HttpConnections:
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of the answer, whatever the status.
+    ) -> tuple[int, Message, bytes]:
+        """Status, headers (whatever their case) and body of the answer, whatever the status.
 
         Raises:
             RequestFailed: there is none.
@@ -42,7 +43,7 @@ class HttpConnections:
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             response = connection.getresponse()
-            return response.status, dict(response.headers), response.read()
+            return response.status, response.headers, response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()  # the next request connects anew
             raise RequestFailed(f"{self.address}{path}: {type(error).__name__}: {error}") from error

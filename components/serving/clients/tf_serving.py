@@ -20,9 +20,12 @@ SIGNATURE = "serving_default"
 class OverHttp:
     """`:predict` by columns, the texts in base 64: JSON could not carry what is not UTF-8."""
 
-    def __init__(self, address: str, model: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, address: str, model: str, *, timeout_s: float, version: int | None = None
+    ) -> None:
         self._http = HttpConnections(address, timeout_s)
-        self._path = f"/v1/models/{model}:predict"
+        place = f"/versions/{version}" if version else ""
+        self._path = f"/v1/models/{model}{place}:predict"
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         import numpy as np
@@ -54,25 +57,23 @@ def _bytes(label: str | dict[str, str]) -> bytes:
 class OverGrpc:
     """`PredictionService.Predict`; one channel for all threads. Imports TensorFlow."""
 
-    def __init__(self, address: str, model: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, address: str, model: str, *, timeout_s: float, version: int | None = None
+    ) -> None:
         import grpc  # type: ignore[import-untyped]
         import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-        try:
-            from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-        except ImportError as error:
-            raise ValueError(
-                f"targets: tf_serving+grpc needs packages that are not installed ({error}); "
-                "pip install 'tpuline[load]'"
-            ) from error
         self._tf, self._messages, self._failed = tf, predict_pb2, grpc.RpcError
-        self._model, self._timeout_s = model, timeout_s
+        self._model, self._version, self._timeout_s = model, version, timeout_s
         self._channel = grpc.insecure_channel(address, options=UNLIMITED)
         self._service = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         request = self._messages.PredictRequest()
         request.model_spec.name, request.model_spec.signature_name = self._model, SIGNATURE
+        if self._version:
+            request.model_spec.version.value = self._version
         for name, texts in named(columns).items():
             tensor = self._tf.make_tensor_proto(texts, self._tf.string, shape=[len(texts)])
             request.inputs[name].CopyFrom(tensor)

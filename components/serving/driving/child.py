@@ -4,8 +4,9 @@
 
 Request: `target` (fields of `targets.Target`), `folder` and `model` (where the model lies, and its
 name on a server), `settings` (fields of `Settings`), `rows` and `labels` (of the data), `pid` (of
-the server; null where it is not known), `seed`, `tolerance`, `answers` (of `wire.Answers`, as
-`{"labels", "probabilities"}`, or null: they are made here, in process), `result_file`.
+the server; null where it is not known), `seed`, `rule` (fields of `agreement.Rule`), `answers` (of
+`wire.Answers`, as `{"labels", "probabilities"}`, or null: they are made here, in process),
+`result_file`.
 Progress goes to standard output, one JSON line a run of LoadGen.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import wire
+from ..agreement import Rule
 from ..answering import num_threads
 from ..targets import IN_PROCESS, Asked, Target, connect
 from .loadgen import Rows, imported
@@ -60,8 +62,8 @@ def _answers(
     )
     if target.server == IN_PROCESS:
         return expected, None
-    tolerance = request["tolerance"]
-    return expected, wire.check(client, expected, target=target.name, tolerance=tolerance)
+    rule = Rule(**request["rule"])
+    return expected, wire.check(client, expected, target=target.name, rule=rule)
 
 
 def _measure(

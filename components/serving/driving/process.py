@@ -16,6 +16,7 @@ from typing import Any
 from ...child_process import ask_child
 from ...contracts import LoadResult, WireCheck
 from ...stage import Log
+from ..agreement import Rule
 from ..servers.starting import Servers
 from ..targets import Target
 from .settings import Settings
@@ -29,7 +30,7 @@ class Served:
     model: str  # its name on a server
     rows: Sequence[tuple[str, ...]]  # (text,) or (text, text pair)
     labels: Sequence[str]  # of the rows, as the data has them
-    tolerance: float  # of a probability, between in process and over a wire
+    rule: Rule  # which answers over a wire count as those in process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ def _ask(
         "settings": {name: getattr(settings, name) for name in Settings.__dataclass_fields__},
         "rows": served.rows,
         "labels": served.labels,
-        "tolerance": served.tolerance,
+        "rule": asdict(served.rule),
         "answers": answers,
         "pid": pid,
         "seed": seed,

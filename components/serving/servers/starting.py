@@ -27,7 +27,7 @@ _TAIL = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where a server listens, on the loopback interface."""
+    """Where a server listens; TensorFlow Serving on all interfaces, others on the loopback one."""
 
     http: int
     grpc: int

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from ... import files, own_environment
 from ...stage import Log
+from ...wheels import tensorflow_version
 from ..labels import MODELS_FILE
 from .starting import Command, Kind, Ports
 
 PYTRITON = "0.7.0"
 VARIABLE = "TPULINE_TRITON_PYTHON"
-_SHARED = ("tensorflow", "tensorflow-text", "tensorflow-serving-api")
-"""Packages that must be of the version that made the model; the last reads `models.config`."""
+_SHARED = ("tensorflow-text", "tensorflow-serving-api")
+"""Besides TensorFlow, of the version that made the model; the last reads `models.config`."""
 
 _LIBRARY_FOLDER = "import sysconfig; print(sysconfig.get_config_var('LIBDIR') or '')"
 _VERSION = "from importlib.metadata import version; print(version('nvidia-pytriton'))"
@@ -90,6 +91,7 @@ def interpreter(environ: Mapping[str, str], log: Log) -> Path:
 
 def _made(log: Log) -> Path:
     versions = {name: metadata.version(name) for name in _SHARED}
+    versions["tensorflow"] = tensorflow_version()  # whichever build of it is here
     name = f"triton-{PYTRITON}-tf{versions['tensorflow']}-py{sys.version_info[1]}"
     folder = files.cache_folder() / name
     return own_environment.environment(

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tests.components.export import toy
 from tests.components.serving import made_bundle, stand_in
 from tests.pipeline.run_facts import finished
+from tpuline.components import texts
 from tpuline.components.contracts import (
     EvalReport,
     Format,
@@ -190,7 +191,17 @@ def test_nothing_refused_is_handed_over(made: Made, tmp_path: Path) -> None:
 
 
 def test_bundle_without_samples_holds_no_text_of_the_data(made: Made, tmp_path: Path) -> None:
+    by_shop = replace(made.report.slices[0], column="shop", value="SECRET SHOP")
+    made = replace(
+        made,
+        shards=replace(made.shards, kept_columns=("shop",)),
+        report=replace(made.report, slices=(*made.report.slices, by_shop)),
+    )
     handoff = made.hand_over(tmp_path / "work", Config(samples=0, max_batch_size=1))
+    whole = b"".join(p.read_bytes() for p in folder_of(handoff).rglob("*") if p.is_file())
+    assert b"SECRET SHOP" not in whole
+    rows = next(texts.windows(made.shards, "test")).texts
+    assert not [row for row in rows if len(row) > 20 and row.encode() in whole]
     stored = samples.loads((folder_of(handoff) / bundle.SAMPLES_FILE).read_bytes())
     assert stored.columns[0] == MESSY_TEXTS
     assert "accuracy" not in [c.name for c in acceptance.accept(folder_of(handoff)).checks]
@@ -231,7 +242,7 @@ def test_server_of_another_model_is_rejected(handed_over: Handoff) -> None:
         found = acceptance.accept(folder_of(handed_over), server=server)
     assert not found.accepted
     (replayed,) = [check for check in found.checks if check.name == "samples"]
-    assert "are answered otherwise; the first is row 0: expected" in replayed.message
+    assert "are answered otherwise; the first is row 0: a probability" in replayed.message
 
 
 def test_server_that_is_not_there_is_a_reason_and_no_crash(handed_over: Handoff) -> None:
@@ -245,8 +256,8 @@ def test_server_that_is_not_there_is_a_reason_and_no_crash(handed_over: Handoff)
 def test_clients_of_the_bundle_get_the_answers(handed_over: Handoff) -> None:
     """As they are, in processes of their own; the server is a stand-in."""
     model = answering.load(bundle.read(folder_of(handed_over)).model_dir)
-    texts = ["great film", "a dull plot, naïve"]
-    expected = model.texts([texts])
+    asked = ["great film", "a dull plot,\tnaïve"]
+    expected = model.texts([asked])
     with stand_in.serving(model.texts) as addresses:
         for client, place in (
             ("rest_client.py", f"http://{addresses.http}"),
@@ -255,7 +266,7 @@ def test_clients_of_the_bundle_get_the_answers(handed_over: Handoff) -> None:
             command = [sys.executable, str(folder_of(handed_over) / "clients" / client)]
             done = subprocess.run(
                 [*command, "--server", place, "--label", "stable"],
-                input="\n".join(texts) + "\n",
+                input="\n".join(asked) + "\n",
                 capture_output=True,
                 text=True,
             )
@@ -307,7 +318,7 @@ def test_model_whose_answers_change_on_the_wire_is_not_handed_over(
 
 def test_broken_promise_is_rejected(made: Made, tmp_path: Path) -> None:
     config = Config(
-        samples=3, max_batch_size=1, slo=Slo(max_p99_ms=1e-6, min_accuracy=1.1, max_memory_mb=1.0)
+        samples=3, max_batch_size=1, slo=Slo(max_p99_ms=1e-6, min_accuracy=1.0, max_memory_mb=1.0)
     )
     handoff = made.hand_over(tmp_path / "work", config)
     found = acceptance.accept(folder_of(handoff))

@@ -83,7 +83,7 @@ def test_chosen_variant_is_asked_in_process_and_over_the_wire(
     assert lied.accuracy is not None and lied.accuracy < 0.2
     agreed, differing = report.wire
     assert agreed.target == remote and agreed.first_difference == "" and agreed.num_texts > 40
-    assert differing.first_difference == "b'': label b'positive', in process b'negative'"
+    assert differing.first_difference == "b'': label positive, expected negative"
     assert log.warnings == [
         f"{lying}: answers otherwise than in process: {differing.first_difference}"
     ]

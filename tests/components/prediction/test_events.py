@@ -48,6 +48,7 @@ def test_time_may_be_written_for_people(time: str) -> None:
         ({"entity": "a", "text": "fine", "time": "2020-09-13T12:26:40"}, "bad_time"),
         ({"entity": "a", "text": "fine", "time": "yesterday"}, "bad_time"),
         ({"entity": "a", "text": "fine", "time": True}, "bad_time"),
+        ({"entity": "a", "text": "fine", "time": 10**400}, "bad_time"),
         ({"entity": "a", "text": "fine", "time": NOON + 3600}, "bad_time"),
         (b'{"entity": "a", "text": "fine", "time": NaN}', "bad_time"),
     ],

@@ -20,6 +20,7 @@ MARKER: dict[str, Any] = {
     "has_text_pair": False,
     "sequence_length": 8,
     "tolerance": 1e-4,
+    "threshold": None,
     "blessed": True,
 }
 

@@ -23,8 +23,9 @@ from tpuline.components.serving.clients import kserve, kserve_messages
 Answer = Callable[[list[list[bytes]]], dict[str, Any]]
 """Columns of texts to `label`, `score`, `probabilities`."""
 
-MODEL = "classifier"
-PREDICT = (f"/v1/models/{MODEL}:predict", f"/v1/models/{MODEL}/labels/stable:predict")
+MODEL, VERSION = "classifier", 4
+PLACES = ("", "/labels/stable", f"/versions/{VERSION}")
+PREDICT = [f"/v1/models/{MODEL}{place}:predict" for place in PLACES]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _tell(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
+            self.send_header(name.lower(), value)  # as proxies may
         self.end_headers()
         self.wfile.write(body)
 
@@ -134,8 +135,9 @@ def _tf_serving(answer: Answer) -> Any:
     from tensorflow_serving.apis import predict_pb2
 
     def predict(request: Any, call: Any) -> Any:
-        if request.model_spec.name != MODEL:
-            call.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found: {request.model_spec.name}")
+        asked = request.model_spec
+        if asked.name != MODEL or asked.version.value not in (0, VERSION):
+            call.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found: {asked}")
         columns = [tf.make_ndarray(value).tolist() for _, value in sorted(request.inputs.items())]
         response = predict_pb2.PredictResponse()
         try:

@@ -83,6 +83,26 @@ def test_version_that_cannot_be_loaded_changes_nothing_and_is_told_once(
     assert followed.texts([["still here"]])["label"][0] == b"version 1"
 
 
+def test_version_that_failed_is_tried_again_when_it_is_wanted_again(
+    served: Served, followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels.promote(served.bundles[2], served.folder, label="stable")
+    until(lambda: followed.version == 2)
+    labels.rollback(served.folder)
+    until(lambda: followed.version == 1)
+    file = served.folder / "toy" / "2" / "saved_model.pb"
+    whole = file.read_bytes()
+    file.write_bytes(b"no model")
+    with caplog.at_level(logging.ERROR):
+        labels.rollback(served.folder)
+        until(lambda: bool(caplog.records))
+    file.write_bytes(whole)
+    labels.rollback(served.folder)
+    until(lambda: followed._failed is None)
+    labels.rollback(served.folder)
+    until(lambda: followed.version == 2)
+
+
 def test_torn_config_changes_nothing(served: Served, followed: Followed) -> None:
     (served.folder / "models.config").write_text("model_config_list {")
     time.sleep(0.2)

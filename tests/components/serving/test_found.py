@@ -22,9 +22,16 @@ def test_model_is_found_from_its_own_folder_from_its_name_and_from_the_artifact(
     tmp_path: Path, above: int
 ) -> None:
     folder = model(tmp_path / "artifact" / "classifier" / "3")
+    (tmp_path / "artifact" / "manifest.json").touch()
     start = [folder, *folder.parents][above]
     found = find(start, what="place")
     assert (found.folder, found.labels) == (folder, ("no", "yes"))
+
+
+def test_artifact_that_is_not_finished_is_none(tmp_path: Path) -> None:
+    model(tmp_path / "artifact" / "classifier" / "3")
+    with pytest.raises(ValueError, match="which holds none"):
+        find(tmp_path / "artifact", what="place")
 
 
 def test_model_of_another_runtime_is_found(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from tpuline.components.serving import bundle, labels
 from tpuline.components.serving.bundle import Bundle
 
-from .made_bundle import write
+from .made_bundle import seal, write
 
 
 def made(folder: Path, version: int, content: bytes = b"") -> Bundle:
@@ -131,3 +131,19 @@ def test_what_cannot_be_rolled_back_says_what_to_do(tmp_path: Path) -> None:
 def test_unknown_label_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--label: must be one of stable, canary"):
         labels.promote(made(tmp_path, 1), tmp_path / "served", label="previous")
+
+
+def test_bundle_is_no_place_to_serve_from(tmp_path: Path) -> None:
+    bundle_ = made(tmp_path, 1)
+    with pytest.raises(ValueError, match="SERVED: must not lie in the bundle"):
+        labels.promote(bundle_, bundle_.folder / "SERVED", label="stable")
+    bundle.read(bundle_.folder)  # still whole
+
+
+def test_tuning_that_was_measured_anew_is_no_other_version(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    first = made(tmp_path, 1)
+    labels.promote(first, served, label="canary")
+    (first.model_dir / bundle.BATCHING_FILE).write_text("max_batch_size { value: 8 }")
+    again = bundle.read(seal(first.folder, {"version": 1}))
+    assert labels.promote(again, served, label="stable").after == {"canary": 1, "stable": 1}

@@ -74,3 +74,28 @@ def test_folder_without_a_saved_model_is_refused(tmp_path: Path, content: bytes 
         (tmp_path / "saved_model.pb").write_bytes(content)
     with pytest.raises(ValueError, match=r"^folder: must hold a SavedModel; received .*; export a"):
         problems(tmp_path)
+
+
+@pytest.mark.parametrize("op", ["write_file", "read_file", "records", "checkpoint", "print"])
+def test_op_that_reaches_for_files_is_found(tmp_path: Path, op: str) -> None:
+    import tensorflow as tf
+
+    place = str(tmp_path / "anywhere")
+
+    def answer(text: Any) -> Any:
+        if op == "records":
+            return tf.data.TFRecordDataset(place).reduce("", lambda whole, one: whole + one)
+        if op == "read_file":
+            return tf.io.read_file(place)
+        after = {
+            "write_file": lambda: tf.io.write_file(place, "mine"),
+            "checkpoint": lambda: tf.raw_ops.SaveV2(
+                prefix=place, tensor_names=["a"], shape_and_slices=[""], tensors=[text]
+            ),
+            "print": lambda: tf.print(text, output_stream=f"file://{place}"),
+        }[op]()
+        with tf.control_dependencies([after]):
+            return tf.identity(text)
+
+    found = problems(saved(tmp_path / "model", answer))
+    assert found and all("reaches for files" in one for one in found)

@@ -13,9 +13,8 @@ from tests.components.serving import stand_in
 from tpuline.components.contracts import Servable
 from tpuline.components.messy import MESSY_TEXTS
 from tpuline.components.serving import answering, targets, wire
+from tpuline.components.serving.agreement import Rule
 from tpuline.components.serving.clients.connections import RequestFailed
-
-pytest.importorskip("tensorflow_serving.apis")
 
 ALL = ["triton+http", "triton+grpc", "tf_serving+http", "tf_serving+grpc"]
 ROWS = [("a good film",), ("bad, bad",), ("",)]
@@ -74,7 +73,7 @@ class Local:
 
 def test_hostile_texts_are_answered_as_in_process(client: Any, expected: wire.Answers) -> None:
     assert expected.rows == (*((text,) for text in MESSY_TEXTS), *ROWS)
-    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
     assert check.first_difference == "" and check.num_texts == len(MESSY_TEXTS) + 3
     assert check.max_abs_diff <= 1e-6
 
@@ -87,7 +86,7 @@ def test_first_other_probability_is_named_with_its_text(
         return answer | {"probabilities": (answer["probabilities"] + off).astype(np.float32)}
 
     server[1].spoil = spoil
-    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
     assert "film" in check.first_difference
     assert "a probability differs by 0.25, allowed 1e-06" in check.first_difference
     assert check.max_abs_diff == pytest.approx(0.25, abs=1e-6)
@@ -97,8 +96,8 @@ def test_other_label_is_named(client: Any, server: Any, expected: wire.Answers) 
     server[1].spoil = lambda columns, answer: (
         answer | {"label": np.array([b"neither"] * len(columns[0]), object)}
     )
-    check = wire.check(client, expected, target="x", tolerance=1e-6)
-    assert "label b'neither', in process b'negative'" in check.first_difference
+    check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
+    assert "label neither, expected negative" in check.first_difference
 
 
 def test_refused_request_is_named(client: Any, server: Any, expected: wire.Answers) -> None:
@@ -106,7 +105,7 @@ def test_refused_request_is_named(client: Any, server: Any, expected: wire.Answe
         raise ValueError("not today")
 
     server[1].spoil = refuse
-    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
     assert "no answer: RequestFailed" in check.first_difference
     assert "not today" in check.first_difference
 
@@ -117,7 +116,7 @@ def test_answers_of_another_shape_are_named(
     server[1].spoil = lambda columns, answer: (
         answer | {"probabilities": np.ones((len(columns[0]), 3), np.float32)}
     )
-    check = wire.check(client, expected, target="x", tolerance=1e-6)
+    check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
     assert "shapes must be" in check.first_difference
 
 

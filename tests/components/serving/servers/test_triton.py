@@ -18,6 +18,7 @@ from tests.components.evaluate.conftest import Recorder
 from tests.components.serving import versions
 from tpuline.components.contracts import Servable
 from tpuline.components.serving import labels, targets, wire
+from tpuline.components.serving.agreement import Rule
 from tpuline.components.serving.clients import kserve
 from tpuline.components.serving.clients.connections import HttpConnections, RequestFailed
 from tpuline.components.serving.servers import triton
@@ -51,7 +52,7 @@ def test_triton_answers_hostile_texts_as_in_process(
     with targets.connect(targets.parse("in_process"), folder=folder) as local:
         expected = wire.ask(local, rows)
     with targets.connect(place.target, model=MODEL) as client:
-        check = wire.check(client, expected, target="triton", tolerance=1e-6)
+        check = wire.check(client, expected, target="triton", rule=Rule(tolerance=1e-6))
     assert check.first_difference == "" and check.num_texts == len(rows)
 
 
@@ -198,7 +199,9 @@ def test_model_of_another_runtime_is_refused(tmp_path: Path, log: Recorder) -> N
     kind = triton.kind({}, log, max_batch_size=1, max_delay_us=0)
     with (
         Servers({"triton": kind}) as servers,
-        pytest.raises(ValueError, match=r"^targets: triton serves a SavedModel here; received"),
+        pytest.raises(
+            ValueError, match=r"^targets: triton serves a SavedModel here, or follows a served"
+        ),
     ):
         servers.place(targets.parse("triton+http"), tmp_path, "m")
 

@@ -1,0 +1,54 @@
+"""When two answers count as the same."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tpuline.components.serving.agreement import Answer, Rule, difference, disagreement
+
+
+def answer(label: str, *probabilities: float, score: float | None = None) -> Answer:
+    return Answer(
+        label=label.encode(),
+        score=max(probabilities) if score is None else score,
+        probabilities=probabilities,
+    )
+
+
+EXACT = Rule(tolerance=1e-4)
+SPAM = Rule(tolerance=1e-4, threshold=(1, 0.3))  # ham, spam
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "rule"),
+    [
+        (answer("a", 0.7, 0.3), answer("a", 0.70005, 0.29995), EXACT),
+        (answer("b", 0.5, 0.5), answer("a", 0.50005, 0.49995), EXACT),  # as good as undecided
+        (answer("spam", 0.6, 0.4, score=0.4), answer("spam", 0.6, 0.4), SPAM),
+        (answer("ham", 0.70002, 0.29998), answer("spam", 0.69998, 0.30002), SPAM),
+    ],
+)
+def test_same_answers_agree(given: Answer, expected: Answer, rule: Rule) -> None:
+    assert disagreement(given, expected, rule) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "rule", "told"),
+    [
+        (answer("a", 0.7, 0.3), answer("a", 0.8, 0.2), EXACT, "differs by 0.1"),
+        (answer("a", math.nan, 0.3), answer("a", 0.8, 0.2), EXACT, "differs by nan"),
+        (answer("a", 0.7, 0.2, 0.1), answer("a", 0.7, 0.3), EXACT, "differs by inf"),
+        (answer("b", 0.7, 0.3), answer("a", 0.7, 0.3), EXACT, "label b, expected a"),
+        (answer("ham", 0.6, 0.4), answer("spam", 0.6, 0.4), SPAM, "label ham, expected spam"),
+        (answer("ham", 0.5, 0.5), answer("spam", 0.5, 0.5), SPAM, "label ham, expected spam"),
+        (answer("a", 0.7, 0.3, score=0.9), answer("a", 0.7, 0.3), EXACT, "score 0.9"),
+    ],
+)
+def test_other_answers_do_not(given: Answer, expected: Answer, rule: Rule, told: str) -> None:
+    assert told in disagreement(given, expected, rule)
+
+
+def test_difference_is_the_largest_of_all_probabilities() -> None:
+    assert difference(answer("a", 0.5, 0.3, 0.2), answer("a", 0.5, 0.2, 0.3)) == pytest.approx(0.1)
