@@ -20,8 +20,8 @@ def accept(
 ) -> Acceptance:
     """Checks a bundle as a serving team does; `.accepted` and `.lines()` tell the verdict.
 
-    `server` is a target such as `tf_serving+http://localhost:8501`; without it the model is loaded
-    in this process.
+    `server` is a target such as `tf_serving+http://localhost:8501`; without it a fresh process
+    loads the model.
     """
     from ..components.serving import acceptance
 

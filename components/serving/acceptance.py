@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..child_process import ask_child
 from . import answering, bundle, samples, targets
 from .agreement import Answer, Rule, difference
 from .bundle import Bundle, BundleError
@@ -62,9 +63,9 @@ class Acceptance:
 def accept(
     folder: str | Path, *, server: str | None = None, fingerprint: str | None = None
 ) -> Acceptance:
-    """Checks every file, then asks the model: in this process, or the `server` that has loaded it
-    (as `targets.parse` reads it; without an address one is started). Nothing of a bundle is loaded
-    that is not whole.
+    """Checks every file, then asks the model: in a fresh process, or the `server` that has it (as
+    `targets.parse` reads it; without an address one is started). Nothing of a bundle is loaded that
+    is not whole.
 
     Raises:
         ValueError: `server` names no target.
@@ -83,8 +84,11 @@ def accept(
             fingerprint="",
             checks=(failed,),
         )
-    with ExitStack() as stack:
-        checks = tuple(_until_first_crash(_Examination(opened, parsed, stack)))
+    if parsed.server == targets.IN_PROCESS:
+        checks = _in_a_fresh_process(opened)
+    else:
+        with ExitStack() as stack:
+            checks = tuple(examine(opened, parsed, stack))
     return Acceptance(
         accepted=all(check.passed for check in checks),
         bundle=str(folder),
@@ -96,9 +100,26 @@ def accept(
     )
 
 
-def _until_first_crash(examination: _Examination) -> Iterator[Check]:
-    """What cannot go on ends the list; what only fails does not."""
-    for name, look in examination.steps():
+def _in_a_fresh_process(opened: Bundle) -> tuple[Check, ...]:
+    """As a server is: memory and cold start are those of the model alone, and one that ends the
+    process that loads it is rejected."""
+    try:
+        found = ask_child(
+            f"{__package__}.acceptance_child",
+            {"bundle": str(opened.folder), "fingerprint": opened.fingerprint},
+            task="accept",
+            on_line=lambda line: None,
+            environ={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+    except RuntimeError as error:
+        return (Check(name="load", passed=False, message=" ".join(str(error).split())[-500:]),)
+    return tuple(Check(**check) for check in found["checks"])
+
+
+def examine(opened: Bundle, target: targets.Target, stack: ExitStack) -> Iterator[Check]:
+    """What cannot go on ends the list; what only fails does not. The stack holds what must be
+    ended after it."""
+    for name, look in _Examination(opened, target, stack).steps():
         checks: list[Check] = []
         try:
             for check in look():
@@ -113,7 +134,7 @@ def _until_first_crash(examination: _Examination) -> Iterator[Check]:
 
 
 class _Examination:
-    """One bundle and what answers for it. The stack holds what must be ended after it."""
+    """One bundle and what answers for it."""
 
     def __init__(self, opened: Bundle, target: targets.Target, stack: ExitStack) -> None:
         self._bundle, self._target, self._stack = opened, target, stack
