@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from .. import texts
 from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet
 from ..serving.agreement import rule_of
-from ..serving.driving.settings import Settings
+from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
 from ..serving.targets import parse
 from ..stage import Context, Log
 
@@ -34,7 +34,11 @@ class Batcher:
     max_delay_us: int = 0  # microseconds that a request waits for others; 0: not by intent
 
     def __post_init__(self) -> None:
-        for name, low, high in (("max_batch_size", 1, 4096), ("max_delay_us", 0, 1_000_000)):
+        # Texts are compared, and multi_stream asks, eight at a time.
+        for name, low, high in (
+            ("max_batch_size", TEXTS_PER_QUERY, 4096),
+            ("max_delay_us", 0, 1_000_000),
+        ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(
                     f"{name}: must lie between {low} and {high}; received {getattr(self, name)}; "

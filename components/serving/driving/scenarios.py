@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...contracts import LoadResult, Scenario
+from ..clients.connections import RequestFailed
 from ..targets import Asked
 from . import loadgen
 from .costs import Costs, watched
@@ -38,24 +39,42 @@ def measure(
 ) -> Iterator[LoadResult]:
     """One result a scenario; of server, one a repeat. `pid` is the process that answers, if known.
 
-    `tell` hears of each run of LoadGen before it begins.
+    `tell` hears of each run of LoadGen before it begins. A server that gives no answer before the
+    clock gets a result that does not count.
     """
-    sizes = {
-        scenario: (size, warm_up(client, rows, size))
-        for scenario, size in (
-            ("single_stream", 1),
-            ("multi_stream", TEXTS_PER_QUERY),
-            ("offline", settings.batch_size),
-        )
-    }
     run = _Run(client, rows, settings, target, pid, num_threads, seed, tell)
     for scenario in settings.scenarios:
+        size = {"multi_stream": TEXTS_PER_QUERY, "offline": settings.batch_size}.get(scenario, 1)
+        try:
+            seconds = warm_up(client, rows, size)
+        except RequestFailed as error:
+            yield _unanswered(target, scenario, str(error))
+            continue
         if scenario == "server":
             for repeat in range(1, settings.repeats + 1):
-                yield run.highest_rate(start=0.5 / sizes["single_stream"][1], repeat=repeat)
+                yield run.highest_rate(start=0.5 / seconds, repeat=repeat)
         else:
-            size, seconds = sizes[scenario]
             yield run.once(scenario, rate=size / seconds)
+
+
+def _unanswered(target: str, scenario: Scenario, why: str) -> LoadResult:
+    return LoadResult(
+        target=target,
+        scenario=scenario,
+        valid=False,
+        remarks=(f"no answer before the clock: {why}",),
+        num_queries=0,
+        num_texts=0,
+        num_failed=0,
+        texts_per_s=0.0,
+        p50_ms=0.0,
+        p90_ms=0.0,
+        p99_ms=0.0,
+        accuracy=None,
+        num_changed=0,
+        cpu_cores=None,
+        peak_memory_bytes=None,
+    )
 
 
 def warm_up(client: Asked, rows: Rows, size: int) -> float:
