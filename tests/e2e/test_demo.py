@@ -81,7 +81,7 @@ def test_refused_model_exits_with_3_and_says_why(finished: Shrunk) -> None:
     facts = api.read_report(finished.root / "strict")
     assert facts["status"] == "refused"
     assert "min_accuracy" in facts["verdict"]["reasons"][0]
-    assert [stage["reused"] for stage in facts["stages"]] == [True] * 4 + [False] * 3
+    assert [stage["reused"] for stage in facts["stages"]] == [True] * 4 + [False] * 4
 
 
 def test_until_stops_after_a_stage(finished: Shrunk) -> None:

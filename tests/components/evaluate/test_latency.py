@@ -114,6 +114,7 @@ def test_the_child_measures_itself_and_imports_only_what_serves(
         "tpuline.components.modeling",
         "tpuline.components.serving",
         "tpuline.components.serving.answering",
+        "tpuline.components.serving.memory",
     }
     assert not {"keras_hub", "apache_beam", "tensorflow_datasets"} & set(costs.modules)
 

@@ -18,7 +18,7 @@ from tpuline.components.preprocess.privacy import Privacy
 from tpuline.components.reading.source import Source
 from tpuline.components.reading.sources import Row
 
-from .reading.source_files import faults, read_all, written
+from ..reading.source_files import faults, read_all, written
 from .stage_runs import config, contents, numbered_rows, preprocess, texts, write_csv
 
 SHOP = Source(train="train.csv", keep_columns=("shop", "by"))

@@ -32,7 +32,7 @@ IN_DISTRIBUTIONS = {
 # Part of Beam's image, or of what TensorFlow brings along.
 ELSEWHERE = {"apache_beam", "google", "grpc", "tensorflow"}
 # Imported by the stage itself only.
-NOT_THERE = {"h5py", "keras", "keras_hub", "sklearn", "tensorflow_datasets", "yaml"}
+NOT_THERE = {"filelock", "h5py", "keras", "keras_hub", "sklearn", "tensorflow_datasets", "yaml"}
 
 
 @pytest.fixture
