@@ -30,6 +30,7 @@ from ..serving.shapes import shapes
 from ..stage import Context
 from .batching import Batching, BatchTime, batching
 from .config import Config
+from .promises import broken_promises
 
 if TYPE_CHECKING:
     from .assembly import Facts
@@ -93,6 +94,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
     model_dir = assembly.copy_model(facts, folder)
     num_requests = _warm_up(facts, model_dir, rows if config.samples else _made_up(num_columns))
     fingerprint = assembly.finish(facts, folder)
+    for broken in broken_promises(config.slo, inputs.reports[chosen]):
+        ctx.log.warning(f"handoff.slo: {broken}; `tpuline accept` will say so, too")
     ctx.log.info(
         f"bundle of {chosen}: fingerprint {fingerprint}, batches up to "
         f"{facts.batching.max_batch_size}, {num_requests} warm-up requests"

@@ -1,0 +1,21 @@
+"""Promises of a config -> those that what was measured here breaks already. Pure."""
+
+from __future__ import annotations
+
+from ..contracts import EvalReport
+from .config import Slo
+
+
+def broken_promises(slo: Slo, report: EvalReport) -> tuple[str, ...]:
+    """One sentence each. What is asked of the samples is left to whoever accepts."""
+    smallest = min(report.latency, key=lambda profile: profile.batch_size)
+    measured = {
+        "max_p99_ms": smallest.p99_ms if smallest.batch_size == 1 else None,
+        "max_cold_start_s": report.cold_start_s,
+        "max_memory_mb": report.peak_memory_bytes / 1e6,
+    }
+    return tuple(
+        f"{name} promises {bound:g}, and {value:.4g} was measured here"
+        for name, value in measured.items()
+        if value is not None and (bound := getattr(slo, name)) is not None and value > bound
+    )
