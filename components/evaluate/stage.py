@@ -127,7 +127,6 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     calibration_error = metrics.expected_calibration_error(
         predictions.labels_N, predictions.predicted_N, predictions.probabilities_NC
     )
-    split = shards.split(config.split)
     references = inputs.references.of(config.split)
     measured = Measured(
         accuracy=accuracy.value,
@@ -151,7 +150,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         uri=str(ctx.workdir),
         predictions_file=PREDICTIONS_FILE,
         split=config.split,
-        num_examples=split.num_examples,
+        num_examples=len(predictions.labels_N),
         accuracy=accuracy,
         macro_f1=macro_f1,
         expected_calibration_error=calibration_error,

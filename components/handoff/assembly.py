@@ -154,6 +154,10 @@ def _slo(facts: Facts) -> dict[str, Any]:
 def _evaluation(facts: Facts) -> dict[str, Any]:
     """Without the texts that were answered wrongly, and without every single time."""
     told = asdict(replace(facts.report, slices=facts.slices))
+    if len(facts.slices) < len(facts.report.slices):  # a gate names the worst slice
+        for gate in told["gates"]:
+            gate["message"] = gate["message"].partition(": ")[0]
+        told["verdict"]["reasons"] = [f"{g['name']}: {g['message']}" for g in told["gates"]]
     for name in ("uri", "mistakes", "doubts", "predictions_file", "latency"):
         del told[name]
     return told

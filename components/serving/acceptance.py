@@ -90,7 +90,7 @@ def accept(
         with ExitStack() as stack:
             checks = tuple(examine(opened, parsed, stack))
     return Acceptance(
-        accepted=all(check.passed for check in checks),
+        accepted=bool(checks) and all(check.passed for check in checks),
         bundle=str(folder),
         target=parsed.name,
         name=opened.name,
@@ -111,7 +111,7 @@ def _in_a_fresh_process(opened: Bundle) -> tuple[Check, ...]:
             on_line=lambda line: None,
             environ={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-    except RuntimeError as error:
+    except (RuntimeError, OSError, ValueError) as error:  # it ended, or left no answer
         return (Check(name="load", passed=False, message=" ".join(str(error).split())[-500:]),)
     return tuple(Check(**check) for check in found["checks"])
 

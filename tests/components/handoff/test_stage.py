@@ -21,6 +21,7 @@ from tpuline.components import texts
 from tpuline.components.contracts import (
     EvalReport,
     Format,
+    GateResult,
     Handoff,
     LoadReport,
     Servable,
@@ -195,7 +196,17 @@ def test_bundle_without_samples_holds_no_text_of_the_data(made: Made, tmp_path: 
     made = replace(
         made,
         shards=replace(made.shards, kept_columns=("shop",)),
-        report=replace(made.report, slices=(*made.report.slices, by_shop)),
+        report=replace(
+            made.report,
+            slices=(*made.report.slices, by_shop),
+            gates=(
+                GateResult(
+                    name="min_worst_slice_accuracy",
+                    passed=True,
+                    message="0.800 is above the required 0.100: shop SECRET SHOP",
+                ),
+            ),
+        ),
     )
     handoff = made.hand_over(tmp_path / "work", Config(samples=0, max_batch_size=1))
     whole = b"".join(p.read_bytes() for p in folder_of(handoff).rglob("*") if p.is_file())

@@ -17,8 +17,6 @@ from tpuline.components.load import stage
 from tpuline.components.serving import answering
 from tpuline.components.stage import Context
 
-pytest.importorskip("mlperf_loadgen")
-
 QUICK = stage.Config(min_duration_s=0.2, min_queries=100, num_rows=40)
 
 

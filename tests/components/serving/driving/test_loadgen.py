@@ -17,8 +17,6 @@ from tpuline.components.serving.driving.loadgen import Rows
 from tpuline.components.serving.driving.scenarios import measure
 from tpuline.components.serving.driving.settings import Settings
 
-pytest.importorskip("mlperf_loadgen")
-
 ROWS = Rows(
     texts=tuple((f"{'good' if n % 2 else 'bad'} {'x' * n}",) for n in range(50)),
     labels=tuple(b"positive" if n % 2 or n == 0 else b"negative" for n in range(50)),
