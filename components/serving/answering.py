@@ -86,6 +86,7 @@ class SavedModel(Answering):
         self._tf = tf
         # Signatures live as long as the model does.
         self.model = tf.saved_model.load(str(folder))
+        self._asked = {name: _direct(found) for name, found in self.model.signatures.items()}
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -109,8 +110,7 @@ class SavedModel(Answering):
     def _ask(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
         made = {name: self._tf.constant(value) for name, value in inputs.items()}
         # .numpy() waits for a device that computes behind the call's back
-        outputs = self.model.signatures[signature](**made)
-        return {name: value.numpy() for name, value in outputs.items()}
+        return {name: value.numpy() for name, value in self._asked[signature](made).items()}
 
     def _strings(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, Any]:
         names = (TEXT, TEXT_PAIR)[: len(columns)]
@@ -154,6 +154,27 @@ class TokenModel(Answering):
 
     def _features(self, columns: Sequence[Sequence[str | bytes]]) -> Features:
         return self._tokenizer._ask("serving_default", self._tokenizer._strings(columns))
+
+
+def _direct(signature: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A signature without what Python does around each call of it: 0.2 to 0.4 ms here, a good part
+    of what a small model takes. The op that runs is the one that the call would end in.
+    """
+    import tensorflow as tf
+
+    names = [spec.name for spec in tf.nest.flatten(signature.structured_input_signature)]
+    dtypes = [output.dtype for output in signature.outputs]
+    captured = signature.captured_inputs  # the model's variables and tables
+
+    def ask(inputs: dict[str, Any]) -> dict[str, Any]:
+        if inputs.keys() != set(names):
+            raise ValueError(f"inputs: must be {', '.join(names)}; received {', '.join(inputs)}")
+        args = [*(inputs[name] for name in names), *captured]
+        outputs = tf.raw_ops.StatefulPartitionedCall(args=args, Tout=dtypes, f=signature)
+        found: dict[str, Any] = tf.nest.pack_sequence_as(signature.structured_outputs, outputs)
+        return found
+
+    return ask
 
 
 def label_ids(

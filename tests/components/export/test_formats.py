@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tpuline.components.contracts import Format, Servable, ShardSet, TrainedModel
 from tpuline.components.export.stage import Config, Inputs, run
@@ -77,6 +78,24 @@ def test_batches_of_any_size_are_answered_alike(made: Made) -> None:
     for size in (0, 1, 3):
         part = served.texts([column[:size] for column in columns])["probabilities"]
         np.testing.assert_allclose(part, whole[:size], atol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["saved_model", "xla"])
+def test_answers_are_those_of_the_signature_itself(made: Made, format: Format) -> None:
+    """It is called without what Python does around a call."""
+    served = made.served(made.export(format))
+    assert isinstance(served, answering.SavedModel)
+    columns = [["great film", "", "dull"]] * (2 if made.shards.has_text_pair else 1)
+    signature = served.model.signatures["serving_default"]
+    itself = signature(
+        **{name: tf.constant(column) for name, column in zip(served.inputs, columns, strict=True)}
+    )
+    answers = served.texts(columns)
+    assert answers.keys() == itself.keys()
+    for name, value in itself.items():
+        np.testing.assert_array_equal(answers[name], value.numpy())
+    with pytest.raises(ValueError, match=r"^inputs: must be .*; received texts$"):
+        served._ask("serving_default", {"texts": columns[0]})
 
 
 @pytest.mark.parametrize(("format", "extra"), [("onnx", "onnx"), ("openvino", "openvino")])
