@@ -26,8 +26,8 @@ Ask = Callable[[Columns], Mapping[str, Any]]
 MAX_TOLD = 160  # characters of an error
 _OP_NUMBER = re.compile(r" \[Op:[^]]*\]$")  # of TensorFlow's, another one in each process
 
-MANY_ROWS = 8
-"""When it fails on each of so many rows alone, the fault is the model's."""
+PLAIN = "a text like any other"
+"""When rows fail and the model cannot answer this either, the fault is its own, not theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +69,28 @@ def _asked(ask: Ask, columns: Columns) -> list[Answer | str]:
     except Exception as error:  # of whatever runtime; none is left untold
         num_rows = len(columns[0])
         if num_rows == 1:
-            return [_told(error)]
-        alone: list[Answer | str] = []
-        for row in range(num_rows):
-            alone += _asked(ask, _picked(columns, [row]))
-        if num_rows >= MANY_ROWS and all(isinstance(answer, str) for answer in alone):
-            raise RuntimeError(
-                f"MODEL: must answer texts; it fails on each of {num_rows} rows alone: {alone[0]}"
-            ) from error
+            alone: list[Answer | str] = [_told(error)]
+        else:
+            alone = [_alone(ask, _picked(columns, [row])) for row in range(num_rows)]
+        if all(isinstance(answer, str) for answer in alone):
+            _check_model(ask, num_columns=len(columns))
         return alone
+
+
+def _alone(ask: Ask, row: Columns) -> Answer | str:
+    try:
+        return _rows(ask(row))[0]
+    except Exception as error:
+        return _told(error)
+
+
+def _check_model(ask: Ask, *, num_columns: int) -> None:
+    try:
+        _rows(ask(tuple([PLAIN] for _ in range(num_columns))))
+    except Exception as error:
+        raise RuntimeError(
+            f"MODEL: must answer texts; it fails on {PLAIN!r}: {_told(error)}; export it again"
+        ) from error
 
 
 def _rows(outputs: Mapping[str, Any]) -> list[Answer | str]:

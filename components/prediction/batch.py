@@ -54,7 +54,8 @@ def predict(
     """Answers every row of the places `inputs`, which are as those of `preprocess.source`.
 
     Raises:
-        ValueError: there is no such model, input or column, or `output` is of something else.
+        ValueError: there is no such model, input or column, `output` is of something else, or
+            more rows than `max_reject_share` have no answer; what was answered is kept.
         RuntimeError: the runner could not bring the work to an end.
     """
     folder, output = model_dir(model), _absolute(output)
@@ -80,7 +81,11 @@ def predict(
     reused = sum(shard.num_rows for shard in _facts(output, planned, but=missing))
     if missing:
         _through_beam(config, source, folder, output, missing, log)
-    return _finish(output, planned, request, label_names(folder), reused)
+    made = _gather(output, planned, label_names(folder), reused)
+    _check_rejects(made, config.max_reject_share)
+    files.write_bytes(files.join(output, MANIFEST), _manifest(made, request))
+    files.remove_folder(files.join(output, UNFINISHED))
+    return made
 
 
 def _check_reach(
@@ -144,9 +149,10 @@ def _finished(output: str, request: Request) -> Predictions | None:
     return Predictions(folder=output, num_reused=facts["num_answered"], **facts)
 
 
-def _finish(
-    output: str, planned: Sequence[Part], request: Request, names: tuple[str, ...], reused: int
+def _gather(
+    output: str, planned: Sequence[Part], names: tuple[str, ...], reused: int
 ) -> Predictions:
+    """What all shards hold together; writes their rejects into one file."""
     facts = _facts(output, planned)
     with files.appearing(files.join(output, REJECTS_FILE)) as draft, draft.open("wb") as gathered:
         for part in planned:
@@ -154,7 +160,7 @@ def _finish(
     rejected = sum((Counter(shard.rejected) for shard in facts), Counter[str]())
     labels = sum((Counter(shard.label_counts) for shard in facts), Counter[str]())
     num_answered = sum(shard.num_rows for shard in facts)
-    made = Predictions(
+    return Predictions(
         folder=output,
         num_rows=num_answered + rejected.total(),
         num_answered=num_answered,
@@ -164,9 +170,18 @@ def _finish(
         label_names=names,
         shards=tuple(shard.file for shard in facts),
     )
-    files.write_bytes(files.join(output, MANIFEST), _manifest(made, request))
-    files.remove_folder(files.join(output, UNFINISHED))
-    return made
+
+
+def _check_rejects(made: Predictions, max_share: float) -> None:
+    num_rejected = sum(made.rejected.values())
+    if num_rejected > max_share * made.num_rows:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in made.rejected.items())
+        raise ValueError(
+            f"max_reject_share: at most {max_share:.2%} of the rows may have no answer; received "
+            f"{num_rejected:,} of {made.num_rows:,} ({num_rejected / made.num_rows:.2%}): "
+            f"{reasons}; see {files.join(made.folder, REJECTS_FILE)}, and mend them, or raise the "
+            "share: the answers are kept, and the same command ends at once"
+        )
 
 
 def _manifest(made: Predictions, request: Request) -> bytes:

@@ -10,6 +10,7 @@ from ..reading.source import Source
 from ..running.config import Dataflow, Portable, Running
 
 _WHO_WORKS = ("runner", "num_workers", "portable", "dataflow")
+_NO_ANSWERS = (*_WHO_WORKS, "max_reject_share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Config:
     max_line_bytes: int = 1_000_000  # longer rows are set aside, never held in memory
     output_format: Literal["parquet", "jsonl"] = "parquet"
     include_text: bool = False  # beside each answer
+    max_reject_share: float = 0.01  # of the rows read; more is an error, when all is written
     batch_rows: int = 64  # most rows of one call of the model
     shard_size_mb: int = 8  # of text, about; also the least that is done again after a crash
     runner: str = "in_process"  # in_process | processes | portable | dataflow
@@ -41,6 +43,11 @@ class Config:
             raise ValueError(
                 f"shard_size_mb: must be from 1 to 4096; received {self.shard_size_mb}; leave it "
                 "out to get 8"
+            )
+        if not 0 <= self.max_reject_share <= 1:
+            raise ValueError(
+                f"max_reject_share: must be from 0 to 1; received {self.max_reject_share}; 0.01 "
+                "allows one row in a hundred"
             )
         _ = self.running
         _ = self.source("any")
@@ -73,7 +80,7 @@ class Config:
     def decides(self) -> dict[str, Any]:
         """The part that another value of would give other answers, or other files."""
         plain = asdict(self)
-        return {name: value for name, value in plain.items() if name not in _WHO_WORKS}
+        return {name: value for name, value in plain.items() if name not in _NO_ANSWERS}
 
 
 _OTHER_WORDS = (

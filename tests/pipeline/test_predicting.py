@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def test_command_answers_and_counts(
     write_jsonl(tmp_path / "in.jsonl", [{"body": "good"}, {"body": "bad"}, {"body": None}])
     arguments = ["predict", str(word_model), "--input", str(tmp_path / "in.jsonl")]
     arguments += ["--output", str(tmp_path / "out"), "--set", "text_column=body"]
+    arguments += ["--set", "max_reject_share=0.5"]
     assert cli.main([*arguments, "--set", "output_format=jsonl"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "3 rows: 2 answered, 1 set aside (empty_text 1)"
@@ -39,12 +41,21 @@ def test_command_answers_and_counts(
 
 
 def test_model_that_answers_nothing_exits_with_1(
+    export_word_model: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jsonl(tmp_path / "in.jsonl", [{"text": "any"}])
+    arguments = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out")]
+    assert cli.main(["predict", str(export_word_model(poison="")), *arguments]) == 1
+    assert "MODEL: must answer texts; it fails on 'a text like" in capsys.readouterr().err
+
+
+def test_rows_without_an_answer_beyond_their_share_exit_with_2(
     word_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_jsonl(tmp_path / "in.jsonl", [{"text": "poison"}] * 20)
     arguments = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out")]
-    assert cli.main(["predict", str(word_model), *arguments]) == 1
-    assert "MODEL: must answer texts; it fails on each of 20" in capsys.readouterr().err
+    assert cli.main(["predict", str(word_model), *arguments]) == 2
+    assert "received 20 of 20 (100.00%): model_failed: 20" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

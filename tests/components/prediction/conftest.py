@@ -16,9 +16,9 @@ LABELS = ("negative", "positive")
 def export_word_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`export_word_model(num_texts=1, word="good")`: a folder as export leaves one."""
 
-    def export(*, num_texts: int = 1, word: str = "good") -> Path:
+    def export(*, num_texts: int = 1, word: str = "good", poison: str = r"\bpoison\b") -> Path:
         folder = tmp_path_factory.mktemp("model") / "1"
-        _save_word_model(folder, num_texts, word)
+        _save_word_model(folder, num_texts, word, poison)
         return folder
 
     return export
@@ -30,7 +30,7 @@ def word_model(export_word_model: Callable[..., Path]) -> Path:
     return export_word_model()
 
 
-def _save_word_model(folder: Path, num_texts: int, word: str) -> None:
+def _save_word_model(folder: Path, num_texts: int, word: str, poison: str) -> None:
     import tensorflow as tf
 
     spec = tf.TensorSpec((None,), tf.string)
@@ -39,7 +39,7 @@ def _save_word_model(folder: Path, num_texts: int, word: str) -> None:
         @tf.function(input_signature=[spec] * num_texts)
         def serve(self, text: Any, text_pair: Any = "") -> dict[str, Any]:
             text = tf.strings.join([text, text_pair], separator=" ")
-            poisoned = tf.strings.regex_full_match(text, r"(?s).*\bpoison\b.*")
+            poisoned = tf.strings.regex_full_match(text, rf"(?s).*{poison}.*")
             refuse = tf.debugging.Assert(tf.logical_not(tf.reduce_any(poisoned)), ["a bad row"])
             with tf.control_dependencies([refuse]):
                 is_good = tf.strings.regex_full_match(text, rf"(?s).*\b{word}\b.*")

@@ -59,8 +59,16 @@ def test_probability_that_is_no_number_is_no_answer() -> None:
 
 
 def test_model_that_fails_whatever_it_is_asked_is_told() -> None:
-    with pytest.raises(RuntimeError, match=r"^MODEL: must answer texts; it fails on each of 8"):
-        answered(["poison"] * 8, max_rows=8)
+    def broken(columns: Columns) -> dict[str, np.ndarray]:
+        raise ArithmeticError("no memory")
+
+    with pytest.raises(RuntimeError, match=r"^MODEL: must answer texts; it fails on 'a text like"):
+        answers(broken, (["fine"],), max_rows=8)
+
+
+def test_rows_that_all_break_the_model_are_not_its_fault() -> None:
+    found = answered([*["poison"] * 9, "a"], max_rows=9)
+    assert sorted(found.failures) == [*range(9)] and found.labels[9] == "short"
 
 
 def test_no_rows_get_no_answers() -> None:

@@ -42,7 +42,7 @@ REASONS = [
 
 
 def predict(model: Path, inputs: str, output: Path, **settings: Any) -> Predictions:
-    config = Config(**{"max_line_bytes": 2000, **settings})
+    config = Config(**{"max_line_bytes": 2000, "max_reject_share": 0.2, **settings})
     data_dir = output.parent
     return batch.predict(
         str(model), [inputs], str(output), config, data_dir=data_dir, log=QuietLog()
@@ -92,6 +92,19 @@ def test_each_row_has_its_answer_or_its_reason(word_model: Path, tmp_path: Path)
         "predictions-00000-of-00001.parquet",
         "rejects.jsonl",
     ]
+
+
+def test_too_many_rows_without_an_answer_are_an_error_and_the_answers_are_kept(
+    word_model: Path, tmp_path: Path
+) -> None:
+    mixed_file(tmp_path / "in.jsonl")
+    expected = r"^max_reject_share: at most 5.00% .* 7 of 107 \(6.54%\): .*model_failed: 1.*rejects"
+    with pytest.raises(ValueError, match=expected):
+        predict(word_model, "in.jsonl", tmp_path / "out", max_reject_share=0.05)
+    assert not (tmp_path / "out/manifest.json").exists()
+    assert len((tmp_path / "out/rejects.jsonl").read_text().splitlines()) == 7
+    made = predict(word_model, "in.jsonl", tmp_path / "out", max_reject_share=0.08)
+    assert (made.num_answered, made.num_reused) == (100, 100)
 
 
 def test_windows_and_stripes_change_no_answer(

@@ -32,7 +32,7 @@ def test_everything_may_be_in_a_bucket(word_model: Path, gcs_emulator: str, tmp_
         f"{gcs_emulator}/model",
         [f"{gcs_emulator}/*.jsonl"],
         f"{gcs_emulator}/out",
-        Config(output_format="jsonl"),
+        Config(output_format="jsonl", max_reject_share=0.5),
         log=QuietLog(),
     )
     assert (made.num_answered, made.rejected) == (2, {"model_failed": 1})
