@@ -14,7 +14,7 @@ from .choosing import Rule, choose, remarks, with_front
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
+VERSION = 2
 USES = frozenset({"seed"})
 
 BOOTSTRAP_SAMPLES = 1000

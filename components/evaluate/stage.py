@@ -29,7 +29,7 @@ from .latency_process import ServingCosts, measure_in_child
 from .shown import Gallery
 from .slices import Slices
 
-VERSION = 3
+VERSION = 4
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
