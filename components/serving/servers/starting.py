@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,13 @@ READY_S = 180.0
 STOP_S = 20.0
 _POLL_S = 0.2
 _TAIL = 2000
+_WATCH = (
+    "import os, signal, sys, time\n"
+    "sys.stdin.buffer.read()\n"  # until the other end of the pipe is gone
+    "for number in (signal.SIGTERM, signal.SIGKILL):\n"
+    "    os.killpg(int(sys.argv[1]), number)\n"
+    "    time.sleep(float(sys.argv[2]))\n"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +110,33 @@ def running(kind: Kind, folder: Path, model: str, *, name: str) -> Any:
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command.arguments,
-            stdin=subprocess.PIPE,  # ends when this process does, however it ends
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=command.environ,
             start_new_session=True,  # so that all that it starts can be stopped with it
         )
         try:
-            _wait(process, ports, command, lambda: _end_of(output), name)
-            yield ports, process.pid
+            with _gone_with_us(process):
+                _wait(process, ports, command, lambda: _end_of(output), name)
+                yield ports, process.pid
         finally:
             _stop(process)
+
+
+@contextmanager
+def _gone_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends `process` and all that it started when this process is gone in the meantime, however it
+    ended: no server could be relied upon to look after that.
+    """
+    watch = (sys.executable, "-I", "-S", "-c", _WATCH, str(process.pid), str(STOP_S))
+    with subprocess.Popen(
+        watch, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as watcher:
+        try:
+            yield
+        finally:
+            watcher.kill()
 
 
 def free_port() -> int:
@@ -158,8 +182,6 @@ def _end_of(output: IO[bytes]) -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Asks it to end, and kills all of its processes where it does not."""
-    assert process.stdin is not None
-    process.stdin.close()
     process.terminate()  # nothing happens when it has ended
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_S)

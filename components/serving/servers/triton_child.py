@@ -1,17 +1,14 @@
 """A model, or a served folder, behind Triton, in its own environment; `servers.triton` starts it.
 
 Texts in, `(B, 1)`; label `(B, 1)`, score `(B, 1)` and probabilities `(B, C)` out, over HTTP and
-gRPC, with Triton's dynamic batching. Ends on SIGTERM, and at the end of its standard input: when
-whoever started it is gone.
+gRPC, with Triton's dynamic batching. Ends on SIGTERM.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,6 @@ ADDRESS = "127.0.0.1"
 def main() -> None:
     request = json.loads(sys.argv[1])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of Triton's own clean-up
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     folder = Path(request["folder"])
     follows = (folder / MODELS_FILE).is_file()
     model = Followed(folder, request["model"]) if follows else load(folder)
@@ -44,11 +40,6 @@ def main() -> None:
     with Triton(config=config) as triton:
         _bind(triton, model, num_labels, request)
         triton.serve()
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _bind(triton: Any, model: Answering, num_labels: int, request: dict[str, Any]) -> None:

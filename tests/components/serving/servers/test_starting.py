@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -51,10 +53,36 @@ def test_server_is_started_once_for_both_transports_and_stopped_with_all_it_star
         assert http.target.address != grpc.target.address
         family = [psutil.Process(http.pid), *psutil.Process(http.pid).children()]
         assert len(family) == 2
+    assert_gone(family)
+
+
+def assert_gone(family: list[psutil.Process]) -> None:
     deadline = time.monotonic() + 10
     while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family):
         assert time.monotonic() < deadline, "the server is still there"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_server_ends_with_the_process_that_started_it(number: signal.Signals) -> None:
+    program = (
+        "import time\n"
+        "from pathlib import Path\n"
+        "from tpuline.components.serving.targets import parse\n"
+        "from tests.components.serving.servers.test_starting import WEB_SERVER, Servers, Started\n"
+        "with Servers({'triton': Started(WEB_SERVER)}) as servers:\n"
+        "    print(servers.place(parse('triton+http'), Path(), 'm').pid, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    server = psutil.Process(int(starter.stdout.readline()))
+    family = [server, *server.children()]
+    assert len(family) == 2
+    starter.send_signal(number)
+    starter.wait()
+    starter.stdout.close()
+    assert_gone(family)
 
 
 def test_server_that_runs_elsewhere_is_not_started(tmp_path: Path) -> None:
