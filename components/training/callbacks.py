@@ -17,6 +17,7 @@ import numpy as np
 from ..stage import Log
 from .checkpoint import Checkpoint, Checkpoints
 from .lesson import Masks
+from .optimizer import swap_averages
 from .progress import Progress, Totals
 from .recorder import Recorder
 from .speed import Speedometer
@@ -87,6 +88,36 @@ class BestWeights(keras.callbacks.Callback):
         self.accuracy = facts.get("accuracy", -math.inf)
 
 
+class Averaged(keras.callbacks.Callback):
+    """Has the average of the weights judged on validation, and kept if it is the best so far.
+
+    The two change places when validation begins, and again at `as_trained`.
+    """
+
+    def __init__(self, trainee: Trainee) -> None:
+        super().__init__()
+        self._trainee = trainee
+        self._is_swapped = False
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        if not self._is_swapped:
+            swap_averages(self._trainee.optimizer)
+            self._is_swapped = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.as_trained()
+
+    def as_trained(self) -> None:
+        """Puts the weights back that the training goes on from."""
+        if self._is_swapped:
+            swap_averages(self._trainee.optimizer)
+            self._is_swapped = False
+
+    def restored(self) -> None:
+        """All variables are those of a checkpoint, which holds them as they are trained."""
+        self._is_swapped = False
+
+
 @dataclass(kw_only=True)
 class Books:
     """What a training has to remember besides its variables."""
@@ -94,6 +125,7 @@ class Books:
     best: BestWeights
     recorder: Recorder
     speed: Speedometer
+    averaged: Averaged | None = None
     num_resumed: int = 0
 
     def facts(self) -> dict[str, Any]:
@@ -175,6 +207,8 @@ class Checkpointer(keras.callbacks.Callback):
                 "workers and replicas as before, or remove that folder to start anew"
             )
         _assign(variables(self._trainee), checkpoint.arrays())
+        if self._books.averaged is not None:
+            self._books.averaged.restored()
         facts = checkpoint.facts
         skipped = self._trainee.progress.skipped  # of this process, and so the newer
         self._trainee.progress = Progress(
@@ -187,6 +221,8 @@ class Checkpointer(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Saves the state after the last window."""
+        if self._books.averaged is not None:
+            self._books.averaged.as_trained()
         progress = self._trainee.progress
         arrays = self._finite_arrays()
         facts = {

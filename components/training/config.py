@@ -34,6 +34,9 @@ class Config:
     warmup_share: float = 0.1  # of all steps
     weight_decay: float = 0.01  # not on biases and layer norms
     clip_norm: float = 1.0  # of the gradient of the global batch
+    # Of an average of the weights over the steps, of about the last 1 / (1 - ema_decay) of them: it
+    # is judged on validation and kept in place of the weights. null: none, as 0.999 costs memory.
+    ema_decay: float | None = None
     best_by: Literal["loss", "accuracy"] = "loss"  # on validation: which epoch's weights are kept
     early_stopping_patience: int | None = 2  # epochs without a better one; null: never stop
     # Widths of batches, or how many of them may be chosen to pad the rows least; empty: one,
@@ -68,6 +71,11 @@ class Config:
         if not 0 <= self.warmup_share < 1:
             raise ValueError(
                 f"warmup_share: must be in [0, 1); received {self.warmup_share}; 0.1 is usual"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(
+                f"ema_decay: must lie between 0 and 1; received {self.ema_decay}; 0.999 is usual, "
+                "null averages nothing"
             )
         if not 0 <= self.weight_decay < 1:
             raise ValueError(

@@ -123,6 +123,7 @@ class Fitting:
                 self.speed,
                 *self.profilers,
                 self.books.best,
+                *([self.books.averaged] if self.books.averaged else []),
                 self.books.recorder,
                 *self.user_callbacks,
                 self.checkpointer,
@@ -250,7 +251,8 @@ def _books(
         patience=config.early_stopping_patience,
         from_step=0 if masks is None else masks.final_step,
     )
-    return callbacks.Books(best=best, recorder=recorder, speed=speed)
+    averaged = None if config.ema_decay is None else callbacks.Averaged(trainee)
+    return callbacks.Books(best=best, recorder=recorder, speed=speed, averaged=averaged)
 
 
 def _fed(lane: Lane, plan: Plan, make: Callable[..., Any], **settings: Any) -> Any:

@@ -171,7 +171,12 @@ def compiled(classifier: keras.Model, config: Config, plan: Plan, **learnt: Any)
         **learnt,
     )
     trainee.compile(
-        optimizer=adamw(**plan.rate, weight_decay=config.weight_decay, clip_norm=config.clip_norm),
+        optimizer=adamw(
+            **plan.rate,
+            weight_decay=config.weight_decay,
+            clip_norm=config.clip_norm,
+            ema_decay=config.ema_decay,
+        ),
         jit_compile=False,
         steps_per_execution=plan.steps_per_call,
     )

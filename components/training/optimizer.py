@@ -39,8 +39,10 @@ class GlobalBatchAdamW(keras.optimizers.AdamW):
     sum comes before all of that.
     """
 
-    def __init__(self, *, clip_norm: float, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(
+        self, *, clip_norm: float, ema_decay: float | None = None, **settings: Any
+    ) -> None:
+        super().__init__(use_ema=ema_decay is not None, ema_momentum=ema_decay or 0.0, **settings)
         self._clip_norm = clip_norm
 
     def summed(self, gradients: Sequence[Any]) -> list[Any]:
@@ -54,18 +56,74 @@ class GlobalBatchAdamW(keras.optimizers.AdamW):
         clipped, _ = tf.clip_by_global_norm(grads, self._clip_norm)
         return list(zip(clipped, variables, strict=True))
 
+    def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
+        """On every device by itself, where Keras would have them wait for the first one.
+
+        Few steps remember less, like `num_updates` of `tf.train.ExponentialMovingAverage`; after
+        the first one the average is what it made.
+        """
+        step = tf.cast(self.iterations.value, tf.float32)
+        decay = tf.minimum(self.ema_momentum, step / (step + 9.0))
+
+        def update(strategy: Any, decay: tf.Tensor) -> None:
+            for weight, average in zip(
+                trainable_variables, self._model_variables_moving_average, strict=True
+            ):
+                strategy.extended.update(
+                    average.value,
+                    lambda a, w, decay: a.assign(decay * a + (1.0 - decay) * w),
+                    args=(weight.value, decay),
+                    group=False,
+                )
+
+        tf.__internal__.distribute.interim.maybe_merge_call(
+            update, self._distribution_strategy, decay
+        )
+
+    def swap_averages(self) -> None:
+        """Weights and their averages change places. Bit by bit, which Keras' `SwapEMAWeights` does
+        not: it adds and subtracts.
+        """
+
+        def swap(weight: tf.Variable, average: tf.Variable) -> None:
+            kept = tf.identity(weight)
+            weight.assign(average)
+            average.assign(kept)
+
+        pairs = zip(self._trainable_variables, self._model_variables_moving_average, strict=True)
+        for weight, average in pairs:
+            self._distribution_strategy.extended.update(weight.value, swap, args=(average.value,))
+
+
+def _inner(optimizer: Any) -> GlobalBatchAdamW:
+    """Ours, also where it is wrapped for loss scaling."""
+    inner: GlobalBatchAdamW = getattr(optimizer, "inner_optimizer", optimizer)
+    return inner
+
 
 def summed(optimizer: Any, gradients: Sequence[Any]) -> list[Any]:
-    """`GlobalBatchAdamW.summed`, also where the optimizer is wrapped for loss scaling."""
-    inner: GlobalBatchAdamW = getattr(optimizer, "inner_optimizer", optimizer)
-    return inner.summed(gradients)
+    """`GlobalBatchAdamW.summed`."""
+    return _inner(optimizer).summed(gradients)
+
+
+def swap_averages(optimizer: Any) -> None:
+    """`GlobalBatchAdamW.swap_averages`."""
+    _inner(optimizer).swap_averages()
 
 
 def adamw(
-    *, peak: float, warmup_steps: int, total_steps: int, weight_decay: float, clip_norm: float
+    *,
+    peak: float,
+    warmup_steps: int,
+    total_steps: int,
+    weight_decay: float,
+    clip_norm: float,
+    ema_decay: float | None = None,
 ) -> GlobalBatchAdamW:
     """The optimizer of the train stage; biases and layer norms are not decayed."""
     rate = LinearSchedule(peak=peak, warmup_steps=warmup_steps, total_steps=total_steps)
-    optimizer = GlobalBatchAdamW(learning_rate=rate, weight_decay=weight_decay, clip_norm=clip_norm)
+    optimizer = GlobalBatchAdamW(
+        learning_rate=rate, weight_decay=weight_decay, clip_norm=clip_norm, ema_decay=ema_decay
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return optimizer

@@ -358,6 +358,7 @@ def test_empty_split_is_refused(tmp_path: Path) -> None:
         ({"clip_norm": math.inf}, "clip_norm: must be a positive number"),
         ({"warmup_share": 1.0}, r"warmup_share: must be in \[0, 1\); received 1.0"),
         ({"weight_decay": -0.1}, "weight_decay: must be in"),
+        ({"ema_decay": 1.0}, "ema_decay: must lie between 0 and 1; received 1.0"),
         ({"buckets": (16, 16)}, r"buckets: must be positive and increasing; received \[16, 16\]"),
         ({"buckets": (0, 16)}, "buckets: must be positive"),
         ({"buckets": 0}, "buckets: must be at least 1; received 0"),

@@ -26,7 +26,10 @@ from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
 BERT = BertSpec(num_layers=1, hidden_dim=16, intermediate_dim=16, dropout=0.1, remat=True)
 TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "bag": ("float32", {"model": BagSpec(embedding_dim=8, hidden_dim=8, dropout=0.1)}),
+    "bag": (
+        "float32",
+        {"model": BagSpec(embedding_dim=8, hidden_dim=8, dropout=0.1), "ema_decay": 0.9},
+    ),
     # Whatever else a step may keep: the scale of the loss, parts, a bucket's seeds.
     "bert": ("mixed_float16", {"model": BERT, "accumulate_steps": 2, "buckets": (6, 10)}),
 }
