@@ -5,21 +5,26 @@ MLPerf's LoadGen asks with real rows of the data, in process and over the wire.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .. import texts
 from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet
 from ..serving.agreement import rule_of
+from ..serving.driving.kept import Kept
 from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
+from ..serving.found import Found
 from ..serving.targets import parse
 from ..stage import Context, Log
 
 if TYPE_CHECKING:
-    from ..serving.driving.process import Measured
+    from ..serving.driving.process import Measured, Served
     from ..serving.servers.starting import Servers
 
 VERSION = 1
@@ -87,7 +92,10 @@ Output = LoadReport
 
 
 def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
-    """Asks every target; a failed comparison is a warning, and stands in the report."""
+    """Asks every target; a failed comparison is a warning, and stands in the report.
+
+    Each result is kept when it is there, so that a run that was stopped goes on after it.
+    """
     from ..serving.driving.process import Measured, Served, measure
 
     chosen = inputs.choice.chosen
@@ -107,8 +115,11 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
             rule=rule_of(servable),
         )
         targets = [parse(target) for target in config.targets]
+        kept = Kept(ctx.unfinished, of=_measured_of(config, served, ctx.seed), log=ctx.log)
         with _servers(config, ctx.log) as servers:
-            measured = measure(served, targets, config, servers=servers, seed=ctx.seed, log=ctx.log)
+            measured = measure(
+                served, targets, config, servers=servers, kept=kept, seed=ctx.seed, log=ctx.log
+            )
     _warn(measured, ctx.log)
     return LoadReport(
         uri=str(ctx.workdir),
@@ -120,6 +131,20 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
         wire=measured.wire,
         results=measured.results,
     )
+
+
+def _measured_of(config: Config, served: Served, seed: int) -> str:
+    """What a result of an earlier attempt must be of to count: all that it may depend on."""
+    facts = [
+        VERSION,
+        asdict(config),
+        seed,
+        Found(folder=served.folder, labels=()).digest(),
+        served.rows,
+        served.labels,
+        [platform.node(), platform.machine(), os.cpu_count()],
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _servers(config: Config, log: Log) -> Servers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ...contracts import LoadResult, Scenario
@@ -36,14 +36,20 @@ def measure(
     num_threads: int,
     seed: int,
     tell: Tell,
+    done: Sequence[LoadResult] = (),
 ) -> Iterator[LoadResult]:
     """One result a scenario; of server, one a repeat. `pid` is the process that answers, if known.
 
     `tell` hears of each run of LoadGen before it begins. A server that gives no answer before the
-    clock gets a result that does not count.
+    clock gets a result that does not count. Those that are `done` are given as they are.
     """
     run = _Run(client, rows, settings, target, pid, num_threads, seed, tell)
     for scenario in settings.scenarios:
+        found = {result.repeat: result for result in done if result.scenario == scenario}
+        repeats = range(1, (settings.repeats if scenario == "server" else 1) + 1)
+        if all(repeat in found for repeat in repeats):
+            yield from (found[repeat] for repeat in repeats)
+            continue
         size = {"multi_stream": TEXTS_PER_QUERY, "offline": settings.batch_size}.get(scenario, 1)
         try:
             seconds = warm_up(client, rows, size)
@@ -51,8 +57,8 @@ def measure(
             yield _unanswered(target, scenario, str(error))
             continue
         if scenario == "server":
-            for repeat in range(1, settings.repeats + 1):
-                yield run.highest_rate(start=0.5 / seconds, repeat=repeat)
+            for repeat in repeats:
+                yield found.get(repeat) or run.highest_rate(start=0.5 / seconds, repeat=repeat)
         else:
             yield run.once(scenario, rate=size / seconds)
 
