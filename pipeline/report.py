@@ -276,6 +276,7 @@ def _load(load: LoadReport) -> dict[str, Any]:
         "p99_bound_ms": load.p99_bound_ms,
         "loadgen_version": load.loadgen_version,
         "wire": load.wire,
+        "rate_spreads": load.rate_spreads(),
         "results": load.results,
     }
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import texts
 from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet
+from ..load_records import STEADY
 from ..serving.agreement import rule_of
 from ..serving.driving.kept import Kept
 from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
@@ -24,10 +25,10 @@ from ..serving.targets import parse
 from ..stage import Context, Log
 
 if TYPE_CHECKING:
-    from ..serving.driving.process import Measured, Served
+    from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 1
+VERSION = 2
 USES = frozenset({"seed", "machine"})
 
 
@@ -120,8 +121,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
             measured = measure(
                 served, targets, config, servers=servers, kept=kept, seed=ctx.seed, log=ctx.log
             )
-    _warn(measured, ctx.log)
-    return LoadReport(
+    report = LoadReport(
         uri=str(ctx.workdir),
         variant=chosen,
         split=config.split,
@@ -131,6 +131,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
         wire=measured.wire,
         results=measured.results,
     )
+    _warn(report, ctx.log)
+    return report
 
 
 def _measured_of(config: Config, served: Served, seed: int) -> str:
@@ -162,16 +164,24 @@ def _servers(config: Config, log: Log) -> Servers:
     return Servers({"triton": started, "tf_serving": tf_serving.command})
 
 
-def _warn(measured: Measured, log: Log) -> None:
+def _warn(report: LoadReport, log: Log) -> None:
     """What a reader of the report must not miss."""
-    for check in measured.wire:
+    for check in report.wire:
         if check.first_difference:
             log.warning(
                 f"{check.target}: answers otherwise than in process: {check.first_difference}"
             )
-    for result in measured.results:
+    for result in report.results:
         if not result.valid:
             log.warning(f"{result.target}, {result.scenario}: {_why(result)}")
+        elif result.remarks:
+            log.warning(f"{result.target}, {result.scenario}: {'; '.join(result.remarks)}")
+    for target, spread in report.rate_spreads().items():
+        if spread > STEADY:
+            log.warning(
+                f"{target}, server: the rates that repeats found differ by {spread:.0%}; measure "
+                "again on a machine that does nothing else, or with a larger load.min_queries"
+            )
 
 
 def _why(result: LoadResult) -> str:

@@ -92,6 +92,23 @@ def test_chosen_variant_is_asked_in_process_and_over_the_wire(
     assert log.tasks == dict.fromkeys((f"load, {name}" for name in targets), 1)
 
 
+def test_rates_that_differ_much_and_searches_that_did_not_end_are_warnings() -> None:
+    load = finished().load
+    assert load
+    servers = [one for one in load.results if one.scenario == "server"]
+    unended = replace(servers[0], remarks=("the search stopped",))
+    log = Recorder()
+    stage._warn(replace(load, results=(unended, *servers[1:]), wire=()), log)
+    ended, unsteady = log.warnings
+    assert ended == "triton+grpc, server: the search stopped"
+    assert unsteady.startswith(
+        "triton+grpc, server: the rates that repeats found differ by 27%; measure again"
+    )
+    steady = Recorder()
+    stage._warn(replace(load, results=(servers[0], servers[2]), wire=()), steady)
+    assert steady.warnings == []
+
+
 class Stopped(Recorder):
     """The run is stopped when LoadGen begins with a scenario."""
 
