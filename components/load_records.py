@@ -9,6 +9,9 @@ Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
 """How MLPerf asks: one text after the other; eight at a time, query after query; texts at random
 moments (Poisson) at a rate; all at once."""
 
+STEADY = 0.15
+"""Repeats whose rates differ by a larger share tell of the machine, not of the model."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadResult:
@@ -21,7 +24,7 @@ class LoadResult:
     scenario: Scenario
     repeat: int = 1
     valid: bool  # by LoadGen's rules, early stopping included, and every text was answered
-    remarks: tuple[str, ...]  # why it is not
+    remarks: tuple[str, ...]  # why it is not; of server, that the search did not come to its end
     num_queries: int
     num_texts: int
     num_failed: int  # texts that were refused or got no answer
@@ -59,3 +62,14 @@ class LoadReport:
     loadgen_version: str  # empty: nothing was measured
     wire: tuple[WireCheck, ...]
     results: tuple[LoadResult, ...]
+
+    def rate_spreads(self) -> dict[str, float]:
+        """By target, of the rates that the repeats of server found: the most over the least, less
+        one. Of those that count, where there are two or more."""
+        rates: dict[str, list[float]] = {}
+        for result in self.results:
+            if result.valid and result.asked_per_s:
+                rates.setdefault(result.target, []).append(result.asked_per_s)
+        return {
+            target: max(found) / min(found) - 1 for target, found in rates.items() if len(found) > 1
+        }

@@ -107,6 +107,10 @@ class Hardware(Protocol):
     def worker_index(self) -> int:
         """As of the lane, before it is started."""
 
+    @property
+    def num_workers(self) -> int:
+        """The same."""
+
     def start(self) -> Lane:
         """The lane; the same one on every call."""
 

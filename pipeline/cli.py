@@ -16,10 +16,10 @@ from . import predict_command, serving_commands
 
 Parser = argparse.ArgumentParser
 
-DONE, FAILED, BAD_USAGE, REFUSED = 0, 1, 2, 3
+DONE, FAILED, BAD_USAGE, REFUSED, INCOMPLETE = 0, 1, 2, 3, 4
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the answer is no (by the "
-    "gates, or it does not fit), 130 interrupted"
+    "gates, or it does not fit), 4 done, but a variant failed and was left out, 130 interrupted"
 )
 
 
@@ -169,7 +169,12 @@ def _run(args: argparse.Namespace) -> int:
         for line in report.summary_lines(api.read_report(result.folder)):
             print(line)
         print(f"report: {result.place}/report.html")
-    return {"failed": FAILED, "refused": REFUSED}.get(result.status, DONE)
+    for lost in result.failed_variants:
+        where = f" in {lost.stage}" if lost.stage else ""
+        print(f"tpuline: variant {lost.name} failed{where}: {lost.reason}", file=sys.stderr)
+    if result.status in ("failed", "refused"):
+        return FAILED if result.status == "failed" else REFUSED
+    return INCOMPLETE if result.failed_variants else DONE
 
 
 def _check(args: argparse.Namespace) -> int:

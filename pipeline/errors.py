@@ -15,8 +15,9 @@ class StageError(RuntimeError):
     """A stage failed; names the stage and the folder it worked in. Exit code 1."""
 
     def __init__(self, stage: str, workdir: str, cause: BaseException) -> None:
-        self.stage = stage
+        self.stage = stage  # as of `plan.Step.name`
         reason = str(cause) or type(cause).__name__
         if not isinstance(cause, ValueError):
             reason = f"{type(cause).__name__}: {reason}"
+        self.reason = reason
         super().__init__(f"{stage} failed: {reason}\n  work folder: {workdir}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..components.optimize.variants import BASE
@@ -89,6 +89,39 @@ def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
     names = [stage.name for stage in stages.table()]
     wanted = names[: names.index(until) + 1]
     return tuple(step for step in steps if step.stage.name in wanted)
+
+
+def without(steps: Sequence[Step], failed: str) -> tuple[Step, ...]:
+    """The steps of a run that goes on although `failed`, a step of a variant, has no artifact.
+
+    What takes that artifact goes, too, and the variants concerned are no longer among those that
+    are chosen from. A step that took all variants gets another key: it is another choice.
+    """
+    lost, out = {failed}, set[str]()
+    left: list[Step] = []
+    keys: dict[str, str] = {}
+    for step in steps:
+        if step.name == failed or lost.intersection(
+            name for name in step.inputs.values() if isinstance(name, str)
+        ):
+            assert step.variant != BASE, f"nothing goes on without {step.name}"
+            lost.add(step.name)
+            out.add(step.variant)
+            continue
+        inputs = {
+            field: makers
+            if isinstance(makers, str)
+            else {variant: name for variant, name in makers.items() if variant not in out}
+            for field, makers in step.inputs.items()
+        }
+        keys[step.name] = cache_key(
+            stage=step.stage.name,
+            version=step.stage.version,
+            identity=step.identity,
+            inputs=gathered(inputs, keys),
+        )
+        left.append(replace(step, inputs=inputs, key=keys[step.name]))
+    return tuple(left)
 
 
 def _parts(config: RunConfig) -> Iterator[tuple[stages.Stage, str, Any]]:

@@ -28,6 +28,7 @@ from .store import write_text
 
 __all__ = [
     "FORMAT",
+    "FailedVariant",
     "RunFacts",
     "StageFacts",
     "dumps",
@@ -55,6 +56,15 @@ class StageFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailedVariant:
+    """A variant that the run went on without."""
+
+    name: str
+    stage: str | None  # None: what it is made of failed
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """Everything that the report of a run tells. An artifact that was not made is None."""
 
@@ -67,6 +77,7 @@ class RunFacts:
     stages: tuple[StageFacts, ...]
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    failed_variants: tuple[FailedVariant, ...] = ()
     shards: ShardSet | None = None
     model: TrainedModel | None = None
     servable: Servable | None = None  # of the chosen variant; of the base where none is
@@ -88,6 +99,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "started": facts.started,
         "error": facts.error,
         "warnings": facts.warnings,
+        "failed_variants": facts.failed_variants,
         "verdict": _verdict(report) if report else None,
         "stages": facts.stages,
         "data": _data(shards) if shards else None,
@@ -276,6 +288,7 @@ def _load(load: LoadReport) -> dict[str, Any]:
         "p99_bound_ms": load.p99_bound_ms,
         "loadgen_version": load.loadgen_version,
         "wire": load.wire,
+        "rate_spreads": load.rate_spreads(),
         "results": load.results,
     }
 

@@ -53,6 +53,8 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(
         d=document,
         title=headline(document),
+        several=bool(document["failed_variants"])
+        or (document["choice"] is not None and len(document["choice"]["variants"]) > 1),
         started=_moment(document["started"]),
         reasons=_reasons(document),
         numbers=_numbers(document),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..components.load_records import STEADY
+
 SCENARIOS = {
     "single_stream": "one text after the other",
     "multi_stream": "eight texts a query",
@@ -17,12 +19,15 @@ def rows(load: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """One row a target and scenario: the median run, and the spread of repeats.
 
     Of repeats the one in the middle by texts a second is shown; `low` and `high` are those at the
-    ends.
+    ends. `spread`, of the rates that repeats found, is None where there are not two that count.
     """
     found = []
     for same in _together(load["results"] if load else []):
         ordered = sorted(same, key=lambda result: result["texts_per_s"])
         middle = ordered[(len(ordered) - 1) // 2]
+        spread = None
+        if load and middle["scenario"] == "server":
+            spread = load["rate_spreads"].get(middle["target"])
         found.append(
             {
                 **middle,
@@ -33,6 +38,8 @@ def rows(load: Mapping[str, Any] | None) -> list[dict[str, Any]]:
                 "num_failed": sum(result["num_failed"] for result in ordered),
                 "num_changed": sum(result["num_changed"] for result in ordered),
                 "words": SCENARIOS[middle["scenario"]],
+                "spread": spread,
+                "unsteady": spread is not None and spread > STEADY,
             }
         )
     return found
@@ -48,6 +55,9 @@ def summary(load: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         facts = [f"{row['target']} {row['scenario']}: {speed}"]
         if row["scenario"] != "offline":
             facts.append(f"p50 {row['p50_ms']:.3g}, p99 {row['p99_ms']:.3g} ms")
+        if row["spread"] is not None:
+            much = ", too much to rely on" if row["unsteady"] else ""
+            facts.append(f"rates found differ by {row['spread']:.0%}{much}")
         if not row["valid"]:
             facts.append("does not count")
         lines.append(("load", ", ".join(facts)))

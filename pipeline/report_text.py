@@ -30,16 +30,20 @@ def size(num_bytes: float | None) -> str:
 def headline(document: Mapping[str, Any]) -> str:
     """The verdict in a few words: "Blessed", "Refused", "Failed in train", "Stopped after …"."""
     status, stages = document["status"], document["stages"]
+    lost = document.get("failed_variants") or []
+    without = f", {len(lost)} variant{'s' if len(lost) > 1 else ''} failed" if lost else ""
     if status == "failed":
         failed = [stage["name"] for stage in stages if stage["status"] == "failed"]
-        return f"Failed in {failed[0]}" if failed else "Failed"
+        # The last one ended the run; those before it are of variants.
+        return (f"Failed in {failed[-1]}" if failed else "Failed") + without
     if status == "partial":
-        return f"Stopped after {stages[-1]['name']}" if stages else "Nothing was run"
+        done = [stage["name"] for stage in stages if stage["status"] != "failed"]
+        return (f"Stopped after {done[-1]}" if done else "Nothing was run") + without
     if status != "blessed":
-        return "Refused"
+        return f"Refused{without}"
     choice = document["choice"]
-    several = choice is not None and len(choice["variants"]) > 1
-    return f"Blessed: {choice['chosen']}" if several else "Blessed"
+    several = choice is not None and (len(choice["variants"]) > 1 or bool(lost))
+    return (f"Blessed: {choice['chosen']}" if several else "Blessed") + without
 
 
 def summary_lines(document: Mapping[str, Any]) -> list[str]:
@@ -53,6 +57,8 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
         lines += [f"  {line}" for line in document["error"].splitlines()]
     rows = [
         *_summary_choice(document["choice"]),
+        *[(one["name"], f"failed{_in(one)}: {_short(one['reason'])}")
+          for one in document.get("failed_variants") or []],
         *_summary_quality(document["evaluate"]),
         *report_load.summary(document.get("load")),
         *_summary_export(document["export"], document["parity"]),
@@ -64,6 +70,15 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
         *[("warning", warning) for warning in document["warnings"]],
     ]  # fmt: skip
     return lines + [f"  {name:<11} {fact}" for name, fact in rows]
+
+
+def _in(failed: Mapping[str, Any]) -> str:
+    return f" in {failed['stage']}" if failed["stage"] else ""
+
+
+def _short(reason: str) -> str:
+    """The first line, for a table of one line each."""
+    return reason.splitlines()[0]
 
 
 def _summary_choice(choice: Mapping[str, Any] | None) -> list[tuple[str, str]]:

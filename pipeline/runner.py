@@ -1,4 +1,7 @@
-"""Executes a plan: reuse, run, commit, or fail with the stage named; then writes the report."""
+"""Executes a plan: reuse, run, commit, or fail with the stage named; then writes the report.
+
+A variant of the model that fails is left out, and the run goes on with the others.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..components import files
 from ..components.contracts import (
     Choice,
     EvalReport,
@@ -20,17 +22,14 @@ from ..components.contracts import (
     ShardSet,
     TrainedModel,
 )
-from ..components.serving.bundle import MARKER
 from ..components.stage import Context, Hardware
 from . import machine, plan, report, store
 from .config import RunConfig
 from .errors import StageError
+from .handing_over import hand_over
 from .hardware.preflight.result import load_result
 from .hardware.utilisation import Utilisation, utilisation
 from .runlog import RunLog
-
-HANDOFF_DIR = "handoff"
-"""Of the folder of a run: the bundle, where there is one."""
 
 Status = Literal["blessed", "refused", "failed", "partial"]
 
@@ -45,6 +44,7 @@ class RunResult:
     artifacts: dict[str, Any]
     stages: tuple[report.StageFacts, ...]
     error: StageError | None = None
+    failed_variants: tuple[report.FailedVariant, ...] = ()  # each is tried again by the next run
     reported: bool = True  # False: the report could not be written
 
     @property
@@ -63,22 +63,19 @@ def execute(
 ) -> RunResult:
     """Runs what is not there yet, in order, and writes the report whatever happens.
 
+    Where a stage fails for a variant, the others go on without it; for the model as it was trained,
+    or for all workers of a training, the run ends.
+
     Raises:
         KeyboardInterrupt: passed on, with nothing half-done taken for done.
         OSError: the report of an earlier run cannot be taken away.
     """
-    run = _Run(config, steps, store.at(root), log, hardware, callbacks)
+    run = _Run(config, store.at(root), log, hardware, callbacks)
     started = store.now()
     folder, place = run.shelf.root / config.name, run.shelf.run_place(config.name)
     report.remove(folder)  # a run that is killed must not leave an older verdict as its own
     run.shelf.withdraw_run(config.name)
-    error: StageError | None = None
-    for step in steps:
-        try:
-            run.step(step)
-        except StageError as failure:
-            error = failure
-            break
+    error = run.all(steps)
     status = _status(run.judged(), error)
     facts = report.RunFacts(
         name=config.name,
@@ -90,12 +87,13 @@ def execute(
         stages=tuple(run.stages),
         warnings=tuple(log.warnings),
         error=str(error) if error else None,
+        failed_variants=tuple(run.failed_variants),
         utilisation=_utilisation(run.artifacts, folder),
         **_by_type(run.judged()),
     )
     reported = False
     try:
-        _hand_over(run.judged().get(Handoff), place)
+        hand_over(run.judged().get(Handoff), place)
         report.write(facts, folder)
         run.shelf.publish_run(config.name)
         reported = True
@@ -109,31 +107,9 @@ def execute(
         artifacts=run.artifacts,
         stages=tuple(run.stages),
         error=error,
+        failed_variants=tuple(run.failed_variants),
         reported=reported,
     )
-
-
-def _hand_over(handoff: Handoff | None, place: str) -> None:
-    """Copies the bundle to `<root>/<config name>/handoff`, its marker last.
-
-    An older one stays until a run says yes or no: it carries a verdict of its own.
-    """
-    if handoff is None:
-        return
-    _take_back(place)
-    if handoff.bundle_dir is None:
-        return
-    source, target = files.join(handoff.uri, handoff.bundle_dir), files.join(place, HANDOFF_DIR)
-    names = [info.path.removeprefix(f"{source}/") for info in files.below(source)]
-    for name in sorted(names, key=lambda name: name == MARKER):
-        files.copy(files.join(source, name), files.join(target, name))
-
-
-def _take_back(place: str) -> None:
-    """The bundle of an earlier run; without its marker it is none."""
-    bundle = files.join(place, HANDOFF_DIR)
-    files.remove(files.join(bundle, MARKER))
-    files.remove_folder(bundle)
 
 
 def set_up_libraries() -> None:
@@ -152,7 +128,6 @@ class _Run:
     def __init__(
         self,
         config: RunConfig,
-        steps: tuple[plan.Step, ...],
         shelf: store.Store,
         log: RunLog,
         hardware: Hardware,
@@ -160,11 +135,48 @@ class _Run:
     ) -> None:
         self.config, self.shelf, self.log, self.hardware = config, shelf, log, hardware
         self.callbacks = callbacks
-        self.keys = {step.name: step.key for step in steps}
-        self.made_by = {step.name: step.stage.name for step in steps}
-        self.variants = {step.name: step.variant for step in steps}
+        self.done: dict[str, plan.Step] = {}  # by name, like all that follows
         self.artifacts: dict[str, Any] = {}
         self.stages: list[report.StageFacts] = []
+        self.failed_variants: list[report.FailedVariant] = []
+
+    def all(self, steps: tuple[plan.Step, ...]) -> StageError | None:
+        """Every step in order; what ended the run, if anything did."""
+        left = steps
+        while left:
+            step = left[0]
+            try:
+                self.step(step)
+            except StageError as failure:
+                together = step.stage.workers and self.hardware.num_workers > 1
+                if step.variant == plan.BASE or together:
+                    return failure
+                steps = self._lose(step, failure, steps)
+            # Those that are left may have other keys since a variant was lost.
+            seen = {facts.name for facts in self.stages}
+            left = tuple(step for step in steps if step.name not in seen)
+        return None
+
+    def _lose(
+        self, step: plan.Step, failure: StageError, steps: tuple[plan.Step, ...]
+    ) -> tuple[plan.Step, ...]:
+        """The steps of the run that goes on without a variant."""
+        left = plan.without(steps, step.name)
+        gone = {one.name for one in steps} - {one.name for one in left}
+        lost = dict.fromkeys(one.variant for one in steps if one.name in gone)
+        for variant in lost:
+            own = variant == step.variant
+            reason = failure.reason if own else f"is made of {step.variant}, which failed"
+            self.failed_variants.append(
+                report.FailedVariant(
+                    name=variant, stage=step.stage.name if own else None, reason=reason
+                )
+            )
+        self.log.warning(
+            f"variant {step.variant} failed in {step.stage.name}, and the run goes on without "
+            f"{' and '.join(lost)}: {failure.reason.splitlines()[0]}"
+        )
+        return left
 
     def step(self, step: plan.Step) -> None:
         """One stage: reused when its artifact is whole, else made. `StageError` when it fails."""
@@ -176,6 +188,7 @@ class _Run:
                 if manifest is None:
                     manifest = self._make(step)
                 self.artifacts[step.name] = self.shelf.read(manifest, step.stage.Output)
+                self.done[step.name] = step
         except Exception as cause:
             self._tell(step, "failed", time.monotonic() - clock)
             folder = self.shelf.folder(step.stage.name, step.key)
@@ -192,12 +205,12 @@ class _Run:
 
     def judged(self) -> dict[type, Any]:
         """One artifact of each type: of the variant that was chosen, else of the base."""
-        base = {type(a): a for n, a in self.artifacts.items() if self.variants[n] == plan.BASE}
+        base = {type(a): a for n, a in self.artifacts.items() if self.done[n].variant == plan.BASE}
         choice = base.get(Choice)
         chosen = {
             type(artifact): artifact
             for name, artifact in self.artifacts.items()
-            if choice is not None and self.variants[name] == choice.chosen
+            if choice is not None and self.done[name].variant == choice.chosen
         }
         chosen.pop(TrainedModel, None)  # the curves are those of the training
         return base | chosen
@@ -236,8 +249,9 @@ class _Run:
             workdir=folder,
             shared=self.shelf.shared(step.stage.name, step.key),
             places={
-                self.artifacts[maker].uri: self.shelf.shared(self.made_by[maker], self.keys[maker])
-                for maker in step.makers
+                self.artifacts[name].uri: self.shelf.shared(maker.stage.name, maker.key)
+                for name in step.makers
+                for maker in (self.done[name],)
             },
             unfinished=self.shelf.unfinished(step.stage.name, step.key),
             callbacks=self.callbacks,
@@ -259,7 +273,7 @@ class _Run:
             stage_version=step.stage.version,
             created=store.now(),
             seconds=round(time.monotonic() - clock, 3),
-            inputs=plan.gathered(step.inputs, self.keys),
+            inputs=plan.gathered(step.inputs, {n: s.key for n, s in self.done.items()}),
             identity=step.identity,
             versions=machine.versions(),
             machine=machine.describe(),

@@ -5,24 +5,30 @@ MLPerf's LoadGen asks with real rows of the data, in process and over the wire.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .. import texts
 from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet
+from ..load_records import STEADY
 from ..serving.agreement import rule_of
+from ..serving.driving.kept import Kept
 from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
+from ..serving.found import Found
 from ..serving.targets import parse
 from ..stage import Context, Log
 
 if TYPE_CHECKING:
-    from ..serving.driving.process import Measured
+    from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 1
+VERSION = 2
 USES = frozenset({"seed", "machine"})
 
 
@@ -87,7 +93,10 @@ Output = LoadReport
 
 
 def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
-    """Asks every target; a failed comparison is a warning, and stands in the report."""
+    """Asks every target; a failed comparison is a warning, and stands in the report.
+
+    Each result is kept when it is there, so that a run that was stopped goes on after it.
+    """
     from ..serving.driving.process import Measured, Served, measure
 
     chosen = inputs.choice.chosen
@@ -107,10 +116,12 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
             rule=rule_of(servable),
         )
         targets = [parse(target) for target in config.targets]
+        kept = Kept(ctx.unfinished, of=_measured_of(config, served, ctx.seed), log=ctx.log)
         with _servers(config, ctx.log) as servers:
-            measured = measure(served, targets, config, servers=servers, seed=ctx.seed, log=ctx.log)
-    _warn(measured, ctx.log)
-    return LoadReport(
+            measured = measure(
+                served, targets, config, servers=servers, kept=kept, seed=ctx.seed, log=ctx.log
+            )
+    report = LoadReport(
         uri=str(ctx.workdir),
         variant=chosen,
         split=config.split,
@@ -120,6 +131,22 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
         wire=measured.wire,
         results=measured.results,
     )
+    _warn(report, ctx.log)
+    return report
+
+
+def _measured_of(config: Config, served: Served, seed: int) -> str:
+    """What a result of an earlier attempt must be of to count: all that it may depend on."""
+    facts = [
+        VERSION,
+        asdict(config),
+        seed,
+        Found(folder=served.folder, labels=()).digest(),
+        served.rows,
+        served.labels,
+        [platform.node(), platform.machine(), os.cpu_count()],
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _servers(config: Config, log: Log) -> Servers:
@@ -137,16 +164,24 @@ def _servers(config: Config, log: Log) -> Servers:
     return Servers({"triton": started, "tf_serving": tf_serving.command})
 
 
-def _warn(measured: Measured, log: Log) -> None:
+def _warn(report: LoadReport, log: Log) -> None:
     """What a reader of the report must not miss."""
-    for check in measured.wire:
+    for check in report.wire:
         if check.first_difference:
             log.warning(
                 f"{check.target}: answers otherwise than in process: {check.first_difference}"
             )
-    for result in measured.results:
+    for result in report.results:
         if not result.valid:
             log.warning(f"{result.target}, {result.scenario}: {_why(result)}")
+        elif result.remarks:
+            log.warning(f"{result.target}, {result.scenario}: {'; '.join(result.remarks)}")
+    for target, spread in report.rate_spreads().items():
+        if spread > STEADY:
+            log.warning(
+                f"{target}, server: the rates that repeats found differ by {spread:.0%}; measure "
+                "again on a machine that does nothing else, or with a larger load.min_queries"
+            )
 
 
 def _why(result: LoadResult) -> str:

@@ -104,6 +104,25 @@ def test_variant_of_a_variant_is_made_of_it() -> None:
     assert made["export both"].inputs["model"] == "optimize both"
 
 
+def test_run_without_a_variant_has_the_keys_of_a_config_without_it() -> None:
+    both = steps(small=INT8, other={"type": "cast"})
+    left = {step.name: step for step in plan.without(tuple(both.values()), "export small")}
+    alone = steps(other={"type": "cast"})
+    assert set(both) - set(left) == {"export small", "evaluate small"}
+    assert {name: left[name].key for name in alone} == {n: s.key for n, s in alone.items()}
+    assert left["choose"].inputs == alone["choose"].inputs
+    assert left["handoff"].inputs == alone["handoff"].inputs
+
+
+def test_run_without_a_variant_is_without_what_its_artifact_was_for_and_no_more() -> None:
+    made = tuple(steps(small={"type": "shrink"}, both=INT8 | {"of": "small"}).values())
+    never_made = {step.name for step in plan.without(made, "optimize small")}
+    assert not {name for name in never_made if name.endswith((" small", " both"))}
+    not_exported = {step.name: step for step in plan.without(made, "export small")}
+    assert "evaluate both" in not_exported and "evaluate small" not in not_exported
+    assert set(not_exported["choose"].inputs["servables"]) == {"base", "both"}
+
+
 def test_variant_changes_no_key_but_its_own_and_that_of_the_choice() -> None:
     alone, both = steps(), steps(small=INT8)
     renamed = steps(smaller=INT8)

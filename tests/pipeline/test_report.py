@@ -350,14 +350,44 @@ def test_load_is_told_by_target_and_scenario_with_the_spread_of_repeats() -> Non
     page = html_of(facts)
     words = " ".join(Page(page).words.split())
     assert "103 94 to 120" in words and "within 50 ms" in words
+    assert document["load"]["rate_spreads"] == {"triton+grpc": pytest.approx(0.267, abs=1e-3)}
+    assert "104 spread 27%: unsteady" in words and '<small class="fail">spread' in page
     assert "triton+http, multi_stream: 2 of 800 texts got no answer" in words
     assert "answers otherwise than in process: '<b>': a probability differs" in words
     assert "answers 656 texts, hostile ones among them, as in process" in words
     assert "<refused>" not in page
     lines = "\n".join(report.summary_lines(document))
-    assert "triton+grpc server: 103 texts/s (94 to 120 in 3), p50 2.94, p99 48.1 ms" in lines
+    assert (
+        "triton+grpc server: 103 texts/s (94 to 120 in 3), p50 2.94, p99 48.1 ms, rates found "
+        "differ by 27%, too much to rely on" in lines
+    )
     assert "multi_stream: 311 texts/s, p50 2.94, p99 5.87 ms, does not count" in lines
     assert "wire        triton+http: '<b>': a probability differs" in lines
+
+
+def test_spread_of_steady_repeats_is_told_without_alarm() -> None:
+    facts = finished()
+    assert facts.load
+    results = [
+        replace(one, asked_per_s=one.asked_per_s and 100.0 + one.repeat)
+        for one in facts.load.results
+    ]
+    steady = replace(facts, load=replace(facts.load, results=tuple(results)))
+    words = " ".join(Page(html_of(steady)).words.split())
+    assert "spread 2%" in words and "unsteady" not in words
+    lines = "\n".join(report.summary_lines(report.to_json(steady)))
+    assert "rates found differ by 2%" in lines and "too much" not in lines
+
+
+def test_spread_is_of_the_repeats_that_count() -> None:
+    load = finished().load
+    assert load
+    single, *found = load.results
+    spoilt = [replace(one, valid=one.repeat != 2) for one in found]
+    assert replace(load, results=(single, *spoilt)).rate_spreads() == {
+        "triton+grpc": pytest.approx(104.0 / 95.5 - 1)
+    }
+    assert replace(load, results=(single, found[0])).rate_spreads() == {}
 
 
 def test_run_that_measured_no_load_has_no_section_on_it() -> None:

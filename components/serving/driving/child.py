@@ -5,9 +5,9 @@
 Request: `target` (fields of `targets.Target`), `folder` and `model` (where the model lies, and its
 name on a server), `settings` (fields of `Settings`), `rows` and `labels` (of the data), `pid` (of
 the server; null where it is not known), `seed`, `rule` (fields of `agreement.Rule`), `answers` (of
-`wire.Answers`, as `{"labels", "probabilities"}`, or null: they are made here, in process),
-`result_file`.
-Progress goes to standard output, one JSON line a run of LoadGen.
+`wire.Answers`, as `{"labels", "probabilities"}`, or null: they are made here, in process), `done`
+(results of an earlier attempt, not to be measured again), `result_file`.
+Progress goes to standard output, one JSON line a run of LoadGen, and one a result that is finished.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .. import wire
 from ..agreement import Rule
 from ..answering import num_threads
 from ..targets import IN_PROCESS, Asked, Target, connect
+from .kept import of_fields
 from .loadgen import Rows, imported
 from .scenarios import measure
 from .settings import Settings
@@ -78,22 +79,27 @@ def _measure(
         return []
     in_process = target.server == IN_PROCESS
     in_flight = settings.max_in_flight
-    return list(
-        measure(
-            client,
-            Rows(
-                texts=rows,
-                labels=tuple(label.encode() for label in request["labels"]),
-                answers=expected.labels[-len(rows) :],
-            ),
-            settings,
-            target=target.name,
-            pid=os.getpid() if in_process else request["pid"],
-            num_threads=min(in_flight, num_threads()) if in_process else in_flight,
-            seed=request["seed"],
-            tell=lambda what: print(json.dumps({"load": what}), flush=True),
-        )
-    )
+    done = [of_fields(one) for one in request["done"]]
+    found = []
+    for result in measure(
+        client,
+        Rows(
+            texts=rows,
+            labels=tuple(label.encode() for label in request["labels"]),
+            answers=expected.labels[-len(rows) :],
+        ),
+        settings,
+        target=target.name,
+        pid=os.getpid() if in_process else request["pid"],
+        num_threads=min(in_flight, num_threads()) if in_process else in_flight,
+        seed=request["seed"],
+        tell=lambda what: print(json.dumps({"load": what}), flush=True),
+        done=done,
+    ):
+        found.append(result)
+        if result not in done:
+            print(json.dumps({"result": asdict(result)}), flush=True)
+    return found
 
 
 def _plain(answers: wire.Answers) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 FILE = "mlperf_log_detail.txt"
 _MARK = ":::MLLOG "
+_TOO_MANY = "ended early: more queries were waiting than p99 can keep the bound with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class Found:
     valid: bool  # early stopping included
     remarks: tuple[str, ...]  # why not
     too_short: bool  # it took less time than the least that was set
+    ended_early: bool = False  # too many queries were waiting
     num_queries: int
     p50_ms: float
     p90_ms: float
@@ -35,9 +37,11 @@ def parse(text: str) -> Found:
     if "result_validity" not in facts:
         problem = "; ".join(_errors(text)) or "no result in its log"
         raise ValueError(f"load: LoadGen must end with a result; received {problem}; ask it again")
+    ended_early = any("outstanding" in error for error in _errors(text))
     return Found(
-        valid=facts["result_validity"] == "VALID",
-        remarks=tuple(_remarks(facts)),
+        valid=facts["result_validity"] == "VALID" and not ended_early,
+        remarks=(_TOO_MANY,) if ended_early else tuple(_remarks(facts)),
+        ended_early=ended_early,
         too_short=not facts["result_min_duration_met"],
         num_queries=int(facts["result_query_count"]),
         p50_ms=_percentile_ms(facts, "50.00"),

@@ -204,9 +204,20 @@ def _test(loadgen: Any, scenario: Scenario, settings: Settings, *, rate: float, 
         test.server_target_qps = rate
         test.server_target_latency_ns = int(1e6 * settings.p99_ms)
         test.server_target_latency_percentile = 0.99
+        test.server_max_async_queries = too_many(rate, settings)
     else:
         test.offline_expected_qps = rate
     return test
+
+
+def too_many(rate: float, settings: Settings) -> int:
+    """Queries that wait when p99 cannot keep the bound any more: LoadGen ends the run there.
+
+    All that came longer ago than the bound are late, and one in a hundred may be. Twice as many,
+    for arrivals come in clusters.
+    """
+    num_queries = max(settings.min_queries, rate * settings.min_duration_s)
+    return 32 + int(2 * (rate * settings.p99_ms / 1000 + num_queries / 100))
 
 
 def _logs(loadgen: Any, folder: str) -> Any:

@@ -19,6 +19,7 @@ from ...stage import Log
 from ..agreement import Rule
 from ..servers.starting import Servers
 from ..targets import Target
+from .kept import Kept, of_fields
 from .settings import Settings
 
 
@@ -48,13 +49,15 @@ def measure(
     settings: Settings,
     *,
     servers: Servers,
+    kept: Kept,
     seed: int,
     log: Log,
 ) -> Measured:
     """Asks the model in process once for what it answers, then every target as `settings` say.
 
     Without scenarios only the answers are compared. `servers` starts those that no address is
-    given of, and stops them.
+    given of, and stops them. `kept` gets each result when it is there, and what it has of an
+    earlier attempt is not measured again; answers are compared again all the same.
 
     Raises:
         ValueError: packages are missing, or a server cannot serve the model.
@@ -64,22 +67,27 @@ def measure(
     checks: list[WireCheck] = []
     alone = Target(server="in_process")
     own = settings if alone in targets else replace(settings, scenarios=())
-    in_process = _ask(served, alone, own, None, pid=None, seed=seed, log=log)
+    done = kept.of(alone.name) if alone in targets else ()
+    in_process = _ask(served, alone, own, None, done=done, kept=kept, pid=None, seed=seed, log=log)
     for target in targets:
         found = in_process
         if target != alone:
             place = servers.place(target, served.folder, served.model)
+            done = kept.of(target.name)
             found = _ask(
                 served,
                 place.target,
                 settings,
                 in_process["answers"],
+                done=done,
+                kept=kept,
+                name=target.name,
                 pid=place.pid,
                 seed=seed,
                 log=log,
             )
             checks.append(replace(WireCheck(**found["wire"]), target=target.name))
-        results += [replace(_result(one), target=target.name) for one in found["results"]]
+        results += [replace(of_fields(one), target=target.name) for one in found["results"]]
     return Measured(
         results=tuple(results),
         wire=tuple(checks),
@@ -93,6 +101,9 @@ def _ask(
     settings: Settings,
     answers: Any,
     *,
+    done: Sequence[LoadResult],
+    kept: Kept,
+    name: str = "",  # of the target in the config; else its own
     pid: int | None,
     seed: int,
     log: Log,
@@ -106,13 +117,16 @@ def _ask(
         "labels": served.labels,
         "rule": asdict(served.rule),
         "answers": answers,
+        "done": [asdict(result) for result in done],
         "pid": pid,
         "seed": seed,
     }
-    runs = 0
+    runs, name = 0, name or target.name
 
     def hear(line: str) -> None:
         nonlocal runs
+        if line.startswith('{"result"'):
+            kept.keep(replace(of_fields(json.loads(line)["result"]), target=name))
         if line.startswith('{"load"'):
             runs += 1
             log.progress(f"load, {target.name}", runs, None, json.loads(line)["load"])
@@ -125,7 +139,3 @@ def _ask(
         # Without it TensorFlow takes a whole GPU, of which this process may hold a part.
         environ={**os.environ, "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
     )
-
-
-def _result(fields: dict[str, Any]) -> LoadResult:
-    return LoadResult(**{**fields, "remarks": tuple(fields["remarks"])})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...contracts import LoadResult, Scenario
@@ -13,7 +13,7 @@ from ..targets import Asked
 from . import loadgen
 from .costs import Costs, watched
 from .loadgen import Outcome, Rows
-from .search import highest
+from .search import Found, about, highest
 from .settings import TEXTS_PER_QUERY, Settings
 
 WARM_UP_REQUESTS = 20
@@ -22,6 +22,9 @@ WARM_UP_REQUESTS = 20
 ATTEMPTS = 3
 MARGIN = 1.2
 """So much more is asked than should be answered in the least duration."""
+
+SHORTER = 5
+"""Times, are the runs that only say about where a rate is."""
 
 Tell = Callable[[str], None]
 
@@ -36,14 +39,20 @@ def measure(
     num_threads: int,
     seed: int,
     tell: Tell,
+    done: Sequence[LoadResult] = (),
 ) -> Iterator[LoadResult]:
     """One result a scenario; of server, one a repeat. `pid` is the process that answers, if known.
 
     `tell` hears of each run of LoadGen before it begins. A server that gives no answer before the
-    clock gets a result that does not count.
+    clock gets a result that does not count. Those that are `done` are given as they are.
     """
     run = _Run(client, rows, settings, target, pid, num_threads, seed, tell)
     for scenario in settings.scenarios:
+        found = {result.repeat: result for result in done if result.scenario == scenario}
+        repeats = range(1, (settings.repeats if scenario == "server" else 1) + 1)
+        if all(repeat in found for repeat in repeats):
+            yield from (found[repeat] for repeat in repeats)
+            continue
         size = {"multi_stream": TEXTS_PER_QUERY, "offline": settings.batch_size}.get(scenario, 1)
         try:
             seconds = warm_up(client, rows, size)
@@ -51,8 +60,7 @@ def measure(
             yield _unanswered(target, scenario, str(error))
             continue
         if scenario == "server":
-            for repeat in range(1, settings.repeats + 1):
-                yield run.highest_rate(start=0.5 / seconds, repeat=repeat)
+            yield from run.highest_rates(repeats, found, seconds)
         else:
             yield run.once(scenario, rate=size / seconds)
 
@@ -75,6 +83,25 @@ def _unanswered(target: str, scenario: Scenario, why: str) -> LoadResult:
         cpu_cores=None,
         peak_memory_bytes=None,
     )
+
+
+def _shortened(settings: Settings) -> Settings:
+    """For runs that only say about where a rate is."""
+    return replace(
+        settings,
+        min_duration_s=max(0.1, settings.min_duration_s / SHORTER),
+        min_queries=max(64, settings.min_queries // SHORTER),
+    )
+
+
+def _unsettled(found: Found, seconds: float, precision: float) -> tuple[str, ...]:
+    """What a reader must know of a search that did not come to its end."""
+    if found.settled:
+        return ()
+    spent = f"{found.num_probes} runs and {seconds:,.0f} s"
+    if found.rate is None:
+        return (f"no rate held in {spent}; this is the lowest that was tried",)
+    return (f"the search stopped after {spent}, before {precision:.0%} more had failed twice",)
 
 
 def warm_up(client: Asked, rows: Rows, size: int) -> float:
@@ -113,46 +140,84 @@ class _Run:
         their end too soon does not count: then it is told the rate that was seen.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            outcome, costs = self._drive(scenario, MARGIN * rate, self.seed)
+            outcome, costs = self._drive(scenario, MARGIN * rate, self.settings)
             if not outcome.found.too_short or attempt == ATTEMPTS:
                 break
             rate = outcome.num_texts / outcome.seconds
         return self._result(scenario, outcome, costs)
 
-    def highest_rate(self, *, start: float, repeat: int) -> LoadResult:
+    def highest_rates(
+        self, repeats: Sequence[int], done: Mapping[int, LoadResult], seconds: float
+    ) -> Iterator[LoadResult]:
+        """Of server, a result a repeat; each begins where the one before it ended.
+
+        `seconds` is what one text takes when nothing else is asked.
+        """
+        start = None
+        for repeat in repeats:
+            result = done.get(repeat) or self._highest_rate(start, repeat, seconds)
+            start = result.asked_per_s if result.valid else start
+            yield result
+
+    def _highest_rate(self, start: float | None, repeat: int, seconds: float) -> LoadResult:
         """The highest rate of Poisson arrivals at which p99 keeps the bound.
 
-        The lowest tried, which does not count, where none does.
+        The lowest tried, which does not count, where none does. Every run asks the same texts at
+        the same moments, but for the rate: what differs from run to run is the target's doing.
         """
         tried: dict[float, tuple[Outcome, Costs | None]] = {}
+        settings, began = self.settings, time.perf_counter()
 
-        def meets(rate: float) -> bool:
-            seed = self.seed + 1000 * repeat + len(tried)  # other arrivals each time
-            tried[rate] = self._drive("server", rate, seed)
-            return tried[rate][0].met
+        def holds(rate: float) -> bool:
+            seen = self._drive("server", rate, settings)
+            if rate not in tried or seen[0].met:
+                tried[rate] = seen
+            return seen[0].met
 
-        settings = self.settings
+        def affords(rate: float) -> bool:
+            length = max(settings.min_duration_s, settings.min_queries / rate)
+            return time.perf_counter() - began + length <= settings.server_budget_s
+
+        # At a lower one the longest time would not do for enough queries.
+        least = MARGIN * settings.min_queries / settings.max_duration_s
+        if start is None:
+            start = about(
+                self._holds_shortly, ceiling=self._ceiling(seconds), least=least, affords=affords
+            )
         found = highest(
-            meets,
-            start=start,
-            # A lower one would not make enough queries in the longest time.
-            least=MARGIN * settings.min_queries / settings.max_duration_s,
-            precision=settings.rate_precision,
+            holds, start=start, least=least, precision=settings.rate_precision, affords=affords
         )
-        rate = min(tried) if found is None else found
-        return replace(self._result("server", *tried[rate]), repeat=repeat, asked_per_s=rate)
+        rate = found.rate or min(tried)
+        result = self._result("server", *tried[rate])
+        words = _unsettled(found, time.perf_counter() - began, settings.rate_precision)
+        return replace(result, repeat=repeat, asked_per_s=rate, remarks=(*result.remarks, *words))
 
-    def _drive(self, scenario: Scenario, rate: float, seed: int) -> tuple[Outcome, Costs | None]:
+    def _ceiling(self, seconds: float) -> float:
+        """Texts a second that are answered when all that may be in flight are."""
+        short = replace(_shortened(self.settings), batch_size=1)
+        outcome, _ = self._drive("offline", 1 / seconds, short)
+        return max(outcome.num_texts - outcome.num_failed, 1) / outcome.seconds
+
+    def _holds_shortly(self, rate: float) -> bool:
+        """What a short run says of a rate; too short a one to count."""
+        outcome, _ = self._drive("server", rate, _shortened(self.settings))
+        found = outcome.found
+        in_time = found.p99_ms <= self.settings.p99_ms and not found.ended_early
+        return in_time and not outcome.num_failed
+
+    def _drive(
+        self, scenario: Scenario, rate: float, settings: Settings
+    ) -> tuple[Outcome, Costs | None]:
         self.tell(f"{scenario} at {rate:,.0f}/s" if scenario == "server" else scenario)
         with watched(self.pid) as costs:
             outcome = loadgen.drive(
                 self.client,
                 self.rows,
                 scenario,
-                self.settings,
+                settings,
                 rate=rate,
                 num_threads=self.num_threads,
-                seed=seed,
+                seed=self.seed,
             )
         return outcome, costs
 

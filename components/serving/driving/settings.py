@@ -16,11 +16,12 @@ class Settings:
 
     scenarios: tuple[Scenario, ...] = ()  # none: nothing is measured
     p99_ms: float = 50.0  # server: the rate is sought at which p99 stays within it
-    min_duration_s: float = 5.0  # of each run; server makes about seven for a repeat
+    min_duration_s: float = 5.0  # of each run; server makes about five for a repeat, 12 at most
     max_duration_s: float = 60.0  # a run that takes longer is ended, and does not count
     min_queries: int = 1000  # early stopping needs 662 to tell of a p99
     repeats: int = 3  # server: searches, whose spread is told
     rate_precision: float = 0.1  # server: a search ends when it knows the rate to this share
+    server_budget_s: float = 180.0  # server: no run of a search begins that would end after it
     max_in_flight: int = 16  # requests at a time; in process, at most one a core
     batch_size: int = 32  # offline: texts a request
 
@@ -32,6 +33,7 @@ class Settings:
             "min_queries": (64, 1_000_000, 1000),
             "repeats": (1, 20, 3),
             "rate_precision": (0.01, 1, 0.1),
+            "server_budget_s": (1, 86_400, 180),
             "max_in_flight": (1, 256, 16),
             "batch_size": (1, 1024, 32),
         }

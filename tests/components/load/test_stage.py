@@ -15,6 +15,8 @@ from tests.pipeline.run_facts import finished
 from tpuline.components.contracts import Choice, Servable, ShardSet
 from tpuline.components.load import stage
 from tpuline.components.serving import answering
+from tpuline.components.serving.agreement import Rule
+from tpuline.components.serving.driving.process import Served
 from tpuline.components.stage import Context
 
 QUICK = stage.Config(min_duration_s=0.2, min_queries=100, num_rows=40)
@@ -88,6 +90,79 @@ def test_chosen_variant_is_asked_in_process_and_over_the_wire(
     assert report.num_rows == 40 and report.variant == "small"
     assert report.loadgen_version.startswith("6.")
     assert log.tasks == dict.fromkeys((f"load, {name}" for name in targets), 1)
+
+
+def test_rates_that_differ_much_and_searches_that_did_not_end_are_warnings() -> None:
+    load = finished().load
+    assert load
+    servers = [one for one in load.results if one.scenario == "server"]
+    unended = replace(servers[0], remarks=("the search stopped",))
+    log = Recorder()
+    stage._warn(replace(load, results=(unended, *servers[1:]), wire=()), log)
+    ended, unsteady = log.warnings
+    assert ended == "triton+grpc, server: the search stopped"
+    assert unsteady.startswith(
+        "triton+grpc, server: the rates that repeats found differ by 27%; measure again"
+    )
+    steady = Recorder()
+    stage._warn(replace(load, results=(servers[0], servers[2]), wire=()), steady)
+    assert steady.warnings == []
+
+
+class Stopped(Recorder):
+    """The run is stopped when LoadGen begins with a scenario."""
+
+    def __init__(self, scenario: str) -> None:
+        super().__init__()
+        self.scenario, self.begun = scenario, list[str]()
+
+    def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
+        self.begun.append(note)
+        if note == self.scenario:
+            raise KeyboardInterrupt
+
+
+def test_run_that_is_stopped_goes_on_after_the_last_result(
+    corpus: ShardSet, word_model: Servable, context: Context
+) -> None:
+    config = replace(QUICK, scenarios=("single_stream", "multi_stream", "offline"))
+    given = inputs(corpus, word_model)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(config, given, replace(context, log=Stopped("offline")))
+    kept = sorted(path.name.partition("-")[0] for path in Path(context.unfinished).iterdir())
+    assert kept == ["multi_stream", "single_stream"]
+    log = Stopped("nothing")
+    report = stage.run(config, given, replace(context, log=log))
+    assert set(log.begun) == {"offline"}
+    assert [one.scenario for one in report.results] == list(config.scenarios)
+    assert all(one.num_queries and not one.num_failed for one in report.results)
+    told = [line for line in log.infos if "was measured before the run was stopped" in line]
+    assert len(told) == 2
+
+
+def test_results_count_only_for_same_config_model_rows_and_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"a model")
+    served = Served(
+        folder=tmp_path, model="m", rows=[("good",)], labels=["positive"], rule=Rule(tolerance=0.1)
+    )
+    first = stage._measured_of(QUICK, served, 7)
+    assert stage._measured_of(QUICK, served, 7) == first
+    batcher = stage.Batcher(max_delay_us=9)
+    others = [
+        stage._measured_of(QUICK, served, 8),
+        stage._measured_of(replace(QUICK, p99_ms=20.0), served, 7),
+        stage._measured_of(replace(QUICK, batcher=batcher), served, 7),
+        stage._measured_of(QUICK, replace(served, rows=[("bad",)]), 7),
+        stage._measured_of(QUICK, replace(served, labels=["negative"]), 7),
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr("platform.node", lambda: "another")
+        others.append(stage._measured_of(QUICK, served, 7))
+    (tmp_path / "saved_model.pb").write_bytes(b"b model")
+    others.append(stage._measured_of(QUICK, served, 7))
+    assert len({first, *others}) == 8
 
 
 @pytest.mark.parametrize(

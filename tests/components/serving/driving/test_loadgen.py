@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -87,7 +88,7 @@ def test_answers_under_load_are_compared_with_the_data_and_with_those_in_process
 def test_scenario_that_is_faster_than_expected_is_asked_again_for_longer() -> None:
     class Hesitant(Words):
         def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, Any]:
-            self.delay_s = 0.02 if len(self.sizes) < 60 else 0.0  # the warm-up, and no more
+            self.delay_s = 0.02 if len(self.sizes) < 25 else 0.0  # the warm-up, and no more
             return super().texts(columns)
 
     settings = replace(QUICK, min_duration_s=1.0)
@@ -105,21 +106,83 @@ def test_failed_requests_are_counted_and_spoil_the_run() -> None:
     assert outcome.first_failure == "OSError: poisoned"
 
 
+class Queue(Words):
+    """One text at a time, each for 1.5 ms: 670 a second and no more."""
+
+    def __init__(self) -> None:
+        super().__init__(delay_s=0.0015)
+        self.lock = threading.Lock()
+
+    def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, Any]:
+        with self.lock:
+            return super().texts(columns)
+
+
 def test_server_finds_about_the_rate_that_the_target_can_bear() -> None:
-    """Four threads of 1 ms each bear less than 4,000 a second; a short run also bears a queue."""
-    settings = replace(QUICK, p99_ms=100.0, repeats=2, rate_precision=0.5)
-    first, second = results(Words(delay_s=0.001), settings, "server")
+    settings = replace(QUICK, p99_ms=100.0, repeats=2)
+    first, second = results(Queue(), settings, "server")
     assert (first.repeat, second.repeat) == (1, 2)
     for one in (first, second):
         assert one.valid and one.p99_ms <= 100.0 and one.num_queries >= 700
-        assert one.asked_per_s and 100 < one.asked_per_s < 16_000
-        assert 0 < one.texts_per_s < 4_000
+        assert one.asked_per_s and 150 < one.asked_per_s < 750
+        assert 0 < one.texts_per_s < 670
+
+
+def test_server_asks_the_same_at_the_same_moments_but_for_the_rate() -> None:
+    seen: list[tuple[float, list[tuple[float, str]]]] = []
+
+    class Noting(Words):
+        def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, Any]:
+            seen[-1][1].append((time.perf_counter(), str(columns[0][0])))
+            return super().texts(columns)
+
+    for rate in (400.0, 800.0):
+        seen.append((rate, []))
+        loadgen.drive(Noting(), ROWS, "server", QUICK, rate=rate, num_threads=1, seed=3)
+    slow, fast = ([text for _, text in asked] for _, asked in seen)
+    assert slow[:600] == fast[:600]
+    lengths = [asked[600][0] - asked[0][0] for _, asked in seen]
+    assert lengths[0] / lengths[1] == pytest.approx(2.0, rel=0.3)
+
+
+def test_run_with_a_queue_that_grows_is_ended_early_and_says_so() -> None:
+    settings = replace(QUICK, p99_ms=20.0, min_duration_s=20.0, max_duration_s=60.0)
+    started = time.perf_counter()
+    outcome = loadgen.drive(Queue(), ROWS, "server", settings, rate=4000, num_threads=4, seed=3)
+    assert time.perf_counter() - started < 15
+    assert not outcome.met and outcome.found.ended_early
+    assert outcome.found.remarks == (
+        "ended early: more queries were waiting than p99 can keep the bound with",
+    )
+
+
+def test_search_that_has_no_time_left_tells_the_best_rate_and_that_it_is_not_the_end() -> None:
+    settings = replace(QUICK, p99_ms=1000.0, repeats=1, server_budget_s=1.0)
+    (result,) = results(Queue(), settings, "server")
+    assert result.valid and result.asked_per_s
+    (remark,) = result.remarks
+    assert remark.startswith("the search stopped after 1 runs and ")
+    assert remark.endswith("before 10% more had failed twice")
 
 
 def test_server_that_no_rate_suits_says_so() -> None:
     settings = replace(QUICK, p99_ms=1.0, repeats=1, max_duration_s=0.5)
     (result,) = results(Words(delay_s=0.004), settings, "server")
     assert not result.valid and result.remarks
+
+
+def test_repeats_that_are_done_are_not_searched_again_and_the_next_begins_there() -> None:
+    settings = replace(QUICK, p99_ms=100.0, repeats=1)
+    (first,) = results(Queue(), settings, "server")
+    told: list[str] = []
+    both = list(
+        measure(
+            Queue(), ROWS, replace(settings, repeats=2, scenarios=("server",)), target="toy",
+            pid=None, num_threads=4, seed=3, tell=told.append, done=[first],
+        )
+    )  # fmt: skip
+    assert both[0] == first and both[1].repeat == 2
+    assert told[0] == f"server at {first.asked_per_s:,.0f}/s"
 
 
 def test_log_without_a_result_is_an_error_in_words() -> None:

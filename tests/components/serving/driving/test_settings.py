@@ -17,6 +17,7 @@ from tpuline.components.serving.driving.settings import Settings
         ("min_queries", 63),
         ("repeats", 0),
         ("rate_precision", 0.0),
+        ("server_budget_s", 0.0),
         ("max_in_flight", 1000),
         ("batch_size", 0),
     ],
