@@ -18,8 +18,9 @@ Parser = argparse.ArgumentParser
 
 DONE, FAILED, BAD_USAGE, REFUSED, INCOMPLETE = 0, 1, 2, 3, 4
 EXIT_CODES = (
-    "exit codes: 0 done, 1 failed, 2 bad usage or config, 3 ran, but the answer is no (by the "
-    "gates, or it does not fit), 4 done, but a variant failed and was left out, 130 interrupted"
+    "exit codes: 0 done, 1 failed, 2 the command, the config or a place cannot be used, 3 ran, and "
+    "the answer is no (gates, does not fit, bundle rejected), 4 done, but a variant failed and was "
+    "left out, 130 interrupted, 143 told to stop (SIGTERM) while training, checkpoint saved"
 )
 
 

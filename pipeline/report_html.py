@@ -68,7 +68,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         load=report_load.rows(document["load"]),
         longest_text=_LONGEST_TEXT,
         script=_script(),
-        loading=_loading(facts.servable, facts.name) if facts.servable else None,
+        loading=_loading(facts.servable) if facts.servable else None,
         config=_yaml(document["config"], facts.config),
         made_up=_is_made_up(document["config"]),
     )
@@ -303,7 +303,7 @@ def _latency_rows(quality: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["batch"])
 
 
-def _loading(servable: Servable, name: str) -> dict[str, str]:
+def _loading(servable: Servable) -> dict[str, str]:
     """How to call the model: from Python, from a shell, over REST."""
     folder = str(Path(servable.uri) / servable.saved_model_dir)
     inputs = {"text": "where is my parcel?"}
@@ -320,6 +320,7 @@ def _loading(servable: Servable, name: str) -> dict[str, str]:
             "shell": "",
             "rest": "",
         }
+    name = servable.saved_model_dir.partition("/")[0]
     arguments = ", ".join(f"{key}=tf.constant([{value!r}])" for key, value in inputs.items())
     instance = ", ".join(f'"{key}": "{value}"' for key, value in inputs.items())
     body = f'{{"instances": [{{{instance}}}]}}'

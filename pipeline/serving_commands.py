@@ -23,7 +23,7 @@ def add_arguments(accept: Parser, promote: Parser, rollback: Parser) -> None:
         command.add_argument(
             "--fingerprint",
             metavar="SHA256",
-            help="of the bundle, as whoever handed it over told it by another way",
+            help="of the bundle, as whoever handed it over sent it over a separate channel",
         )
     accept.add_argument(
         "--server",

@@ -111,7 +111,7 @@ In a virtual environment of Python {python} that lies elsewhere, since nothing m
     pip install acceptance/{wheel}
     tpuline accept .                      # exit code 0: accept, 3: reject, with reasons
 
-Whoever handed it over tells you its fingerprint by another way (their report shows it):
+Whoever handed it over tells you its fingerprint over a separate channel (their report shows it):
 `tpuline accept . --fingerprint ...` then also refuses a bundle that was forged as a whole.
 {serve}"""
 

@@ -68,8 +68,8 @@ class BundleError(ValueError):
 def read(folder: str | Path, *, fingerprint: str | None = None) -> Bundle:
     """The bundle in `folder`, every byte of it checked.
 
-    `fingerprint` is what the owner of the model told by another way: only that tells a bundle from
-    one that somebody forged as a whole.
+    `fingerprint` is what the owner of the model sent over a separate channel: only that tells a
+    bundle from one that somebody forged as a whole.
 
     Raises:
         BundleError: there is none, it was edited, or it is another one.

@@ -126,7 +126,9 @@ def _switch(served: Path, name: str, change: Any) -> Switch:
 
 
 def _set(config: ModelServerConfig, name: str, base_path: str, labels: Mapping[str, int]) -> None:
-    """Whatever else stands in the config, other models and other settings, stays."""
+    """Whatever else stands in the config, other models and other settings, stays; so does a
+    `base_path` that somebody has changed to where a container sees the folder.
+    """
     models = config.model_config_list.config
     model = next((one for one in models if one.name == name), None)
     if model is None:

@@ -30,7 +30,7 @@ class Config:
     model: Annotated[ModelSpec, Field(discriminator="type")] = field(default_factory=BertSpec)
     epochs: int = 3
     global_batch_size: int = 32  # rows a step, over all replicas
-    learning_rate: float = 5e-4  # at its peak; presets want about 5e-5
+    learning_rate: float | None = None  # at its peak; null: 5e-5 for all of a preset, else 5e-4
     warmup_share: float = 0.1  # of all steps
     weight_decay: float = 0.01  # not on biases and layer norms
     clip_norm: float = 1.0  # of the gradient of the global batch
@@ -64,9 +64,10 @@ class Config:
             )
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
-            if not 0 < value < float("inf"):
+            if value is not None and not 0 < value < float("inf"):
                 raise ValueError(
-                    f"{name}: must be a positive number; received {value}; e.g. {_default(name)}"
+                    f"{name}: must be a positive number; received {value}; leave it out for the "
+                    "usual one"
                 )
         if not 0 <= self.warmup_share < 1:
             raise ValueError(
@@ -91,6 +92,15 @@ class Config:
                 f"buckets: must be positive and increasing; received {list(self.buckets)}; "
                 "e.g. [16, 32, 64], or [] for one width"
             )
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The one that is asked for, or the usual one: small where pretrained weights move."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        model: Any = self.model
+        tuned = getattr(model, "preset", None) is not None
+        return 5e-5 if tuned and not (model.freeze_backbone or model.lora_rank) else 5e-4
 
 
 def _hint(name: str) -> str:

@@ -66,7 +66,7 @@ def make_plan(
         total_steps=total_steps,
         steps_per_call=min(config.steps_per_call or _STEPS_A_CALL[strategy], train_steps),
         rate={
-            "peak": config.learning_rate,
+            "peak": config.peak_learning_rate,
             "warmup_steps": schedule.num_warmup_steps(total_steps, config.warmup_share),
             "total_steps": total_steps,
         },
