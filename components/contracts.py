@@ -289,6 +289,7 @@ class VariantResult:
     blessed: bool
     on_front: bool  # none of the blessed is better in one respect and worse in none
     remarks: tuple[str, ...]  # what a reader must not miss: slower, significantly worse
+    in_turns: bool = False  # timed beside the others; else alone, when it was judged
 
 
 @dataclass(frozen=True, kw_only=True)

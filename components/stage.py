@@ -19,7 +19,8 @@ and, where it reads what no other stage made,
   the config of each by its name; `run` and `identity` get one of them. `made_of(config) -> str` is
   the variant that such a one is made of,
 * `EACH_VARIANT: bool`: whether it runs for what such a stage was given and again for each variant
-  of it; without it, once. A field of `Inputs` that maps names to records takes those of all,
+  of it; without it, once. A field of `Inputs` that maps names to records takes those of all that
+  did not fail, what it was given first,
 * `WORKERS: bool`: whether the processes that train together all run it; without it, worker 0 does
   and the others wait for its artifact,
 * `USES: frozenset[str]`: which of `seed`, `hardware` (the config section) and `machine` (this very

@@ -1,4 +1,8 @@
-"""EvalReports, Servables -> Choice: the variants side by side, and the one to hand over."""
+"""ShardSet, EvalReports, Servables -> Choice: variants side by side, and the one to hand over.
+
+Those that may be chosen are timed once more, in turns: evaluate times one after the other, and what
+else the machine does meanwhile would decide.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..contracts import Choice, EvalReport, Servable, VariantResult
+from .. import texts
+from ..contracts import Choice, EvalReport, Servable, ShardSet, VariantResult
 from ..stage import Context
 from .choosing import Rule, choose, remarks, with_front
+from .turns import Speed, Turns
 
 if TYPE_CHECKING:
     import numpy as np
 
 VERSION = 2
-USES = frozenset({"seed"})
+USES = frozenset({"seed", "machine"})
 
 BOOTSTRAP_SAMPLES = 1000
+
+MAX_ROWS = 1024
+"""Different ones that the requests are made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +34,7 @@ class Config:
     """How the variant to hand over is chosen."""
 
     rule: Rule = field(default_factory=Rule)
+    turns: Turns = field(default_factory=Turns)
     usd_per_hour: float | None = None  # of the machine that serves; null leaves costs out
 
     def __post_init__(self) -> None:
@@ -38,6 +48,7 @@ class Config:
 class Inputs:
     """By the names of the variants, the model as it was trained first."""
 
+    shards: ShardSet
     reports: Mapping[str, EvalReport]
     servables: Mapping[str, Servable]
 
@@ -50,8 +61,18 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Choice:
     reports, servables = inputs.reports, inputs.servables
     base = next(iter(reports))
     right = {name: _right(report) for name, report in reports.items()}
+    speeds = _in_turns(config, inputs, ctx)
     results = [
-        _result(name, report, servables[name], right[name], right[base], config, ctx.seed)
+        _result(
+            name,
+            report,
+            servables[name],
+            right[name],
+            right[base],
+            config,
+            ctx.seed,
+            speeds.get(name),
+        )
         for name, report in reports.items()
     ]
     results = [
@@ -66,6 +87,33 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Choice:
         chosen=chosen,
         reason=reason,
     )
+
+
+def _in_turns(config: Config, inputs: Inputs, ctx: Context) -> dict[str, Speed]:
+    """Of the base and all that are blessed; empty where there is nothing to choose."""
+    reports = inputs.reports
+    base = next(iter(reports))
+    timed = [name for name, one in reports.items() if name == base or one.verdict.blessed]
+    if len(timed) < 2 or not config.turns.rounds:
+        return {}
+    from .turns_process import measure_in_turns
+
+    rows = texts.sample_rows(inputs.shards, reports[base].split, num_rows=MAX_ROWS, seed=ctx.seed)
+    ctx.log.info(f"timing {', '.join(timed)} in turns, in a fresh process", rows=len(rows))
+    try:
+        return measure_in_turns(
+            {name: inputs.servables[name] for name in timed},
+            rows,
+            batch_sizes=[profile.batch_size for profile in reports[base].latency],
+            settings=config.turns,
+            log=ctx.log,
+        )
+    except RuntimeError as error:  # all of them together may take more memory than there is
+        ctx.log.warning(
+            f"choose: the variants could not be timed in turns, so that what each took alone "
+            f"decides ({error}); choose.turns.rounds: 0 leaves it out"
+        )
+        return {}
 
 
 def _right(report: EvalReport) -> np.ndarray:
@@ -85,11 +133,11 @@ def _result(
     base_right_N: np.ndarray,
     config: Config,
     seed: int,
+    in_turns: Speed | None,
 ) -> VariantResult:
     from .. import paired
 
-    smallest = min(report.latency, key=lambda profile: profile.batch_size)
-    texts_per_s = max(profile.texts_per_s for profile in report.latency)
+    taken = in_turns or _alone(report)
     price = config.usd_per_hour
     counts = paired.gained_and_lost(right_N, base_right_N)
     return VariantResult(
@@ -97,12 +145,23 @@ def _result(
         accuracy=report.accuracy,
         difference=paired.difference(*counts, len(right_N), samples=BOOTSTRAP_SAMPLES, seed=seed),
         p_value=paired.mcnemar(*counts),
-        p50_ms=smallest.p50_ms,
-        p99_ms=smallest.p99_ms,
-        texts_per_s=texts_per_s,
+        p50_ms=taken.p50_ms,
+        p99_ms=taken.p99_ms,
+        texts_per_s=taken.texts_per_s,
         size_bytes=servable.size_bytes,
-        usd_per_million=None if price is None else price * 1e6 / texts_per_s / 3600,
+        usd_per_million=None if price is None else price * 1e6 / taken.texts_per_s / 3600,
         blessed=report.verdict.blessed,
         on_front=False,
         remarks=(),
+        in_turns=in_turns is not None,
+    )
+
+
+def _alone(report: EvalReport) -> Speed:
+    """As evaluate saw it."""
+    smallest = min(report.latency, key=lambda profile: profile.batch_size)
+    return Speed(
+        p50_ms=smallest.p50_ms,
+        p99_ms=smallest.p99_ms,
+        texts_per_s=max(profile.texts_per_s for profile in report.latency),
     )

@@ -91,6 +91,7 @@ def test_each_variant_goes_its_own_way_and_meets_the_others_at_the_choice() -> N
     assert made["export"].inputs["model"] == "train"
     assert made["evaluate small"].inputs["servable"] == "export small"
     assert made["choose"].inputs == {
+        "shards": "preprocess",
         "reports": {"base": "evaluate", "small": "evaluate small"},
         "servables": {"base": "export", "small": "export small"},
     }

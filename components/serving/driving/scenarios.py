@@ -149,14 +149,14 @@ class _Run:
     def highest_rates(
         self, repeats: Sequence[int], done: Mapping[int, LoadResult], seconds: float
     ) -> Iterator[LoadResult]:
-        """Of server, a result a repeat; each begins where the one before it ended.
+        """Of server, a result a repeat; each begins where the one before it ended, held or not.
 
         `seconds` is what one text takes when nothing else is asked.
         """
         start = None
         for repeat in repeats:
             result = done.get(repeat) or self._highest_rate(start, repeat, seconds)
-            start = result.asked_per_s if result.valid else start
+            start = result.asked_per_s
             yield result
 
     def _highest_rate(self, start: float | None, repeat: int, seconds: float) -> LoadResult:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.components.evaluate.conftest import Recorder
 from tests.components.export.toy import context
 from tests.pipeline.run_facts import finished
 from tpuline.components.choose import stage
-from tpuline.components.contracts import EvalReport, Servable, Verdict
+from tpuline.components.choose.turns import Turns
+from tpuline.components.contracts import EvalReport, Servable, ShardSet, Verdict
 
 NUM_ROWS = 1000
 
@@ -38,6 +41,12 @@ def judged(folder: Path, *, num_wrong: int, speed: float = 1.0) -> EvalReport:
     )
 
 
+def shards() -> ShardSet:
+    made = finished().shards
+    assert made
+    return made
+
+
 @pytest.fixture
 def servable() -> Servable:
     made = finished().servable
@@ -55,8 +64,8 @@ def test_variants_are_compared_row_by_row_and_the_best_is_chosen(
     }
     small = replace(servable, size_bytes=servable.size_bytes // 2)
     servables = {"base": servable, "fast": small, "wrong": small}
-    config = stage.Config(usd_per_hour=0.36)
-    inputs = stage.Inputs(reports=reports, servables=servables)
+    config = stage.Config(usd_per_hour=0.36, turns=Turns(rounds=0))
+    inputs = stage.Inputs(shards=shards(), reports=reports, servables=servables)
     made = stage.run(config, inputs, context(tmp_path / "work"))
     assert made.chosen == "fast" and made.batch_size == 1
     base, fast, wrong = made.variants
@@ -69,11 +78,57 @@ def test_variants_are_compared_row_by_row_and_the_best_is_chosen(
     assert [one.on_front for one in made.variants] == [True, True, True]
 
 
+def test_those_that_may_be_chosen_are_timed_in_turns(
+    tmp_path: Path, corpus: ShardSet, export_word_model: Callable[..., Servable]
+) -> None:
+    """Judged alone, `late` had the machine for itself no more; it is the same model as the base."""
+    refused = judged(tmp_path / "refused", num_wrong=300, speed=4.0)
+    reports = {
+        "base": judged(tmp_path / "base", num_wrong=80),
+        "late": judged(tmp_path / "late", num_wrong=80, speed=0.02),
+        "refused": replace(refused, verdict=Verdict(blessed=False, reasons=())),
+    }
+    servables = {"base": export_word_model(), "late": export_word_model()}
+    servables["refused"] = replace(servables["base"], saved_model_dir="not/there")
+    made = stage.run(
+        stage.Config(turns=Turns(rounds=12, requests=5)),
+        stage.Inputs(shards=corpus, reports=reports, servables=servables),
+        context(tmp_path / "work"),
+    )
+    base, late, alone = made.variants
+    assert [one.in_turns for one in made.variants] == [True, True, False]
+    assert late.p50_ms == pytest.approx(base.p50_ms, rel=0.5)
+    assert late.texts_per_s == pytest.approx(base.texts_per_s, rel=0.5)
+    assert alone.p50_ms == min(profile.p50_ms for profile in refused.latency)
+
+
+def test_timing_in_turns_that_fails_is_a_warning_and_what_each_took_alone_decides(
+    tmp_path: Path, corpus: ShardSet, servable: Servable
+) -> None:
+    reports = {
+        "base": judged(tmp_path / "base", num_wrong=80),
+        "fast": judged(tmp_path / "fast", num_wrong=80, speed=2.0),
+    }
+    log = Recorder()
+    made = stage.run(
+        stage.Config(),
+        stage.Inputs(
+            shards=corpus, reports=reports, servables={"base": servable, "fast": servable}
+        ),
+        replace(context(tmp_path / "work"), log=log),
+    )
+    assert made.chosen == "fast" and not any(one.in_turns for one in made.variants)
+    assert len(log.warnings) == 1
+    assert log.warnings[0].startswith("choose: the variants could not be timed in turns")
+
+
 def test_no_price_gives_no_cost_and_a_wrong_one_is_refused(
     tmp_path: Path, servable: Servable
 ) -> None:
     inputs = stage.Inputs(
-        reports={"base": judged(tmp_path / "base", num_wrong=9)}, servables={"base": servable}
+        shards=shards(),
+        reports={"base": judged(tmp_path / "base", num_wrong=9)},
+        servables={"base": servable},
     )
     made = stage.run(stage.Config(), inputs, context(tmp_path / "work"))
     assert made.variants[0].usd_per_million is None and made.chosen == "base"
