@@ -43,6 +43,7 @@ def run_child(
                     time.sleep(_POLL_S)
             finally:
                 child.kill()  # nothing happens when it has ended
+                child.wait()  # Popen waits no longer than 0.25 s when it is interrupted
         if child.returncode:
             output.seek(0)
             raise _failed(task, child.returncode, output.read())
@@ -103,6 +104,7 @@ def _listen(
             code = child.wait()
         finally:
             child.kill()  # nothing happens when it has ended
+            child.wait()  # Popen waits no longer than 0.25 s when it is interrupted
     if code:
         raise _failed(task, code, stderr_file.read_bytes())
 

@@ -26,6 +26,9 @@ MARGIN = 1.2
 SHORTER = 5
 """Times, are the runs that only say about where a rate is."""
 
+BOUNDS = 4
+"""Times the bound, is a run that shows a rate a quarter above what is borne."""
+
 Tell = Callable[[str], None]
 
 
@@ -86,10 +89,14 @@ def _unanswered(target: str, scenario: Scenario, why: str) -> LoadResult:
 
 
 def _shortened(settings: Settings) -> Settings:
-    """For runs that only say about where a rate is."""
+    """For runs that only say about where a rate is.
+
+    Of several times the bound all the same: before that no queue is long enough to break it.
+    """
+    least = max(0.1, settings.min_duration_s / SHORTER, BOUNDS * settings.p99_ms / 1000)
     return replace(
         settings,
-        min_duration_s=max(0.1, settings.min_duration_s / SHORTER),
+        min_duration_s=min(least, settings.min_duration_s),
         min_queries=max(64, settings.min_queries // SHORTER),
     )
 
@@ -149,7 +156,7 @@ class _Run:
     def highest_rates(
         self, repeats: Sequence[int], done: Mapping[int, LoadResult], seconds: float
     ) -> Iterator[LoadResult]:
-        """Of server, a result a repeat; each begins where the one before it ended, held or not.
+        """Of server, a result a repeat; each begins where the one before it ended, well or not.
 
         `seconds` is what one text takes when nothing else is asked.
         """
