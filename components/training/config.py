@@ -34,7 +34,8 @@ class Config:
     warmup_share: float = 0.1  # of all steps
     weight_decay: float = 0.01  # not on biases and layer norms
     clip_norm: float = 1.0  # of the gradient of the global batch
-    best_by: Literal["loss", "accuracy"] = "loss"  # on validation: which epoch's weights are kept
+    # On validation: which epoch's weights are kept. Of multi-label data accuracy is over labels.
+    best_by: Literal["loss", "accuracy"] = "loss"
     early_stopping_patience: int | None = 2  # epochs without a better one; null: never stop
     # Widths of batches, or how many of them may be chosen to pad the rows least; empty: one,
     # sequence_length. A chip compiles forward and backward for each width.
