@@ -39,10 +39,15 @@ def parse_features(
 
 
 def parse_examples(
-    serialized: tf.Tensor, *, has_text_pair: bool, length: int | tf.Tensor
+    serialized: tf.Tensor,
+    *,
+    has_text_pair: bool,
+    length: int | tf.Tensor,
+    label_width: int | None = None,
 ) -> tuple[Features, tf.Tensor]:
-    """As `parse_features`, with the labels int32 `(B,)`."""
-    spec = _spec(has_text_pair) | {LABEL: tf.io.FixedLenFeature((), tf.int64)}
+    """As `parse_features`, with the labels: ids int32 `(B,)`, or `(B, label_width)` of 1 and 0."""
+    shape = () if label_width is None else (label_width,)
+    spec = _spec(has_text_pair) | {LABEL: tf.io.FixedLenFeature(shape, tf.int64)}
     parsed = tf.io.parse_example(serialized, spec)
     return _features(parsed, length, None), tf.cast(parsed[LABEL], tf.int32)
 

@@ -6,6 +6,7 @@ Every record is frozen and keyword-only. `uri` is the folder that holds the arti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ from .measured import (
     Interval,
     LatencyProfile,
     Robustness,
+    SeveralLabels,
     ShownRow,
     Slice,
 )
@@ -52,6 +54,7 @@ class Split:
     label_counts: tuple[int, ...]  # by label id
     length_counts: tuple[int, ...]  # [n] = rows of n tokens; size sequence_length + 1
     shards: tuple[Shard, ...]
+    num_unlabelled: int = 0  # rows without any label, of multi-label data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +70,10 @@ class ShardSet:
     """Tokenised, sharded splits with everything needed to read them and to tokenise alike."""
 
     uri: str
-    task: Literal["classification", "language_model"] = "classification"
+    task: Literal["classification", "multi_label", "language_model"] = "classification"
     splits: tuple[Split, ...]  # train, validation, test
     label_names: tuple[str, ...]  # by label id
+    label_separator: str | None = None  # between the labels of a row; None: a row has one
     has_text_pair: bool
     sequence_length: int  # most tokens a row can have, [CLS] and [SEP] included
     tokenizer: Literal["wordpiece", "sentencepiece", "bpe"] = "wordpiece"
@@ -85,6 +89,23 @@ class ShardSet:
     schema_file: str = ""  # YAML: what later data must look like
     kept_columns: tuple[str, ...] = ()  # of the source, in the texts files as `example_spec` says
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row has none, one or several labels."""
+        return self.task == "multi_label"
+
+    @property
+    def label_width(self) -> int | None:
+        """Values of a stored label, a 1 or 0 for each; None: it is one id."""
+        return len(self.label_names) if self.multi_label else None
+
+    def answer(self, label: int | Sequence[int]) -> str:
+        """What a model that is right answers, of a label as `texts.Window` has it."""
+        if isinstance(label, int):
+            return self.label_names[label]
+        assert self.label_separator is not None
+        return self.label_separator.join(self.label_names[one] for one in label)
+
     def split(self, name: str) -> Split:
         """The split called `name`; `KeyError` names the known ones."""
         for split in self.splits:
@@ -95,7 +116,9 @@ class ShardSet:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """What one epoch of training left behind. Means are per example."""
+    """What one epoch of training left behind. Means are per example; of multi-label data, accuracy
+    is over the labels of each.
+    """
 
     epoch: int  # counted from 1
     step: int  # optimizer steps done at its end
@@ -105,6 +128,8 @@ class EpochRecord:
     val_accuracy: float
     learning_rate: float
     seconds: float
+    micro_f1: float | None = None  # of multi-label data, at probabilities of one half
+    val_micro_f1: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,11 +221,13 @@ class Servable:
     version: int
     size_bytes: int
     label_names: tuple[str, ...]
+    label_separator: str | None = None  # between the labels of an answer; None: it is one
     has_text_pair: bool
     sequence_length: int
     tokenizer_fingerprint: str
     parity: Parity
-    temperature: float = 1.0  # that logits are divided by before softmax, fitted on validation
+    temperature: float = 1.0  # that logits are divided by, fitted on validation
+    thresholds: tuple[float, ...] = ()  # by label id, from which it is on; of several labels only
     threshold: Threshold | None = None  # None: the label of the largest probability is answered
 
 
@@ -209,8 +236,9 @@ class ReferenceAccuracy:
     """On all rows of one split."""
 
     split: str
-    majority: float  # of always answering the label that is most frequent in train
+    majority: float  # of always answering the label, or set of labels, most frequent in train
     linear: float  # of a linear model on words and pairs of words
+    linear_micro_f1: float | None = None  # of multi-label data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +275,9 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalReport:
-    """What was measured on the exported artifact, and the verdict."""
+    """What was measured on the exported artifact, and the verdict. Of multi-label data an answer is
+    right when all labels of the row are, and there is no confusion matrix.
+    """
 
     uri: str
     split: str
@@ -270,7 +300,9 @@ class EvalReport:
     robustness: tuple[Robustness, ...] = ()
     doubts: tuple[ShownRow, ...] = ()  # right answers, the least confident first
     incumbent: Incumbent | None = None
-    predictions_file: str  # .npz: labels int64 (N,), predicted int64 (N,), probabilities (N, C)
+    several: SeveralLabels | None = None  # of multi-label data
+    # .npz: labels int64 (N,), predicted int64 (N,), or both bool (N, C); probabilities (N, C)
+    predictions_file: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 TOKEN_IDS = "token_ids"  # int64, 1 to sequence_length values
 SEGMENT_IDS = "segment_ids"  # int64, as many; stored only when the data has text pairs
 PADDING_MASK = "padding_mask"  # never stored: 1 where token_ids came from the row
-LABEL = "label"  # int64, one value
+LABEL = "label"  # int64, one id; of multi-label data a 1 or 0 for each label
 POSITIONS = "positions"  # int64, as many; only in windows of language-model shards
 
 PAD_TOKEN, UNKNOWN_TOKEN, START_TOKEN, END_TOKEN = "[PAD]", "[UNK]", "[CLS]", "[SEP]"

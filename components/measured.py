@@ -23,6 +23,19 @@ class ClassMetrics:
     recall: float
     f1: float
     support: int
+    average_precision: float | None = None  # of multi-label data; None: no row has the label
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralLabels:
+    """What else is told of a model that gives a row none, one or several labels."""
+
+    micro_f1: Interval
+    label_accuracy: float  # share of labels rightly on or off, over all rows: 1 - Hamming loss
+    average_precision: float  # mean over the labels that occur
+    linear_micro_f1: float  # of the linear reference
+    labels_a_row: float
+    answered_a_row: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +81,8 @@ class Incumbent:
     difference: Interval  # of the accuracies, new minus incumbent, paired by row
     p_value: float  # McNemar's, exact
     unknown_labels: tuple[str, ...]  # of the data, which it never answers
+    micro_f1: Interval | None = None  # of multi-label data
+    micro_f1_difference: Interval | None = None  # new minus incumbent, paired by row
 
 
 @dataclass(frozen=True, kw_only=True)

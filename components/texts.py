@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .contracts import ShardSet
 from .example_spec import LABEL, TEXT, TEXT_PAIR, kept_column
@@ -19,7 +20,7 @@ class Window:
     start: int  # number of the first row within the split, from 0
     texts: list[str]
     text_pairs: list[str] | None  # None when the data has no pairs
-    labels: list[int]  # label ids
+    labels: list[Any]  # label ids; of multi-label data a sorted list of them for each row
     kept: dict[str, list[str]] = field(default_factory=dict)  # cells by column of the source
 
     def __len__(self) -> int:
@@ -89,7 +90,7 @@ def sample(shards: ShardSet, split_name: str, *, num_rows: int, seed: int) -> Wi
     rng = np.random.default_rng(seed)
     drawn = rng.choice(num_examples, size=min(num_rows, num_examples), replace=False)
     wanted = {int(row): place for place, row in enumerate(drawn)}
-    found: dict[int, tuple[str, str | None, int]] = {}
+    found: dict[int, tuple[str, str | None, Any]] = {}
     for window in windows(shards, split_name):
         for row in range(len(window)):
             place = wanted.get(window.start + row)
@@ -123,6 +124,7 @@ def _windows_of(
     columns += map(kept_column, kept)
     with parquet.ParquetFile(path) as file:
         label_type = file.schema_arrow.field(LABEL).type
+        label_type = label_type.value_type if types.is_list(label_type) else label_type
         assert types.is_integer(label_type), f"{path}: labels are ids, not {label_type}"
         for batch in file.iter_batches(batch_size=WINDOW_ROWS, columns=columns):
             values = batch.to_pydict()

@@ -157,6 +157,7 @@ def _verdict(report: EvalReport) -> dict[str, Any]:
 def _data(shards: ShardSet) -> dict[str, Any]:
     return {
         "labels": shards.label_names,
+        "label_separator": shards.label_separator,
         "has_text_pair": shards.has_text_pair,
         "sequence_length": shards.sequence_length,
         "vocabulary_size": shards.vocabulary_size,
@@ -220,6 +221,7 @@ def _export(servable: Servable) -> dict[str, Any]:
         "size_bytes": servable.size_bytes,
         "temperature": servable.temperature,
         "threshold": servable.threshold,
+        "thresholds": dict(zip(servable.label_names, servable.thresholds, strict=False)),
     }
 
 
@@ -230,6 +232,7 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
         "accuracy": report.accuracy,
         "macro_f1": report.macro_f1.value,
         "macro_f1_interval": report.macro_f1,
+        "several": report.several,
         "expected_calibration_error": report.expected_calibration_error,
         "uncalibrated_error": report.uncalibrated_error,
         "reference_accuracy": {

@@ -238,6 +238,8 @@ def _label_rows(data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     ]
     most = max((row["counts"][0] for row in rows), default=0)
     total = sum(row["counts"][0] for row in rows)
+    if data.get("label_separator") is not None:  # a row may be in several of them
+        total = splits[0]["num_examples"]
     for row in rows:
         row["bar"] = row["counts"][0] / most if most else 0
         row["share"] = row["counts"][0] / total if total else None
@@ -260,7 +262,7 @@ def _matrix(document: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """Rows of the heat map. `depth` runs from 0 to 1: right answers by the share of their row,
     wrong ones by their share against the largest of all wrong shares."""
     quality = document["evaluate"]
-    if quality is None or len(quality["confusion_matrix"]) > _MANY_LABELS:
+    if quality is None or not 0 < len(quality["confusion_matrix"]) <= _MANY_LABELS:
         return None
     labels = [row["label"] for row in quality["per_class"]]
     shares = [[n / (sum(row) or 1) for n in row] for row in quality["confusion_matrix"]]

@@ -125,6 +125,15 @@ def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]
             f"calibration error {text(quality['expected_calibration_error'], '.3f')}",
         ),
     ]
+    if (several := quality.get("several")) is not None:
+        f1 = several["micro_f1"]
+        fact = (
+            f"{text(f1['value'], '.3f')} ({text(f1['low'], '.3f')} to {text(f1['high'], '.3f')}); "
+            f"linear {text(several['linear_micro_f1'], '.3f')}; accuracy is of rows with all "
+            f"labels right, {text(several['label_accuracy'], '.1%')} of the labels are; "
+            f"average precision {text(several['average_precision'], '.3f')}"
+        )
+        rows.append(("micro F1", fact))
     if (incumbent := quality.get("incumbent")) is not None:
         rows.append(("incumbent", _incumbent(incumbent)))
     for name, ms in sorted(quality["latency_ms"].items(), key=lambda item: batch_of(item[0])):

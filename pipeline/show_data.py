@@ -106,7 +106,7 @@ def _example_lines(shards: ShardSet, file: str, num_examples: int) -> Iterator[s
         token_ids = row[TOKEN_IDS]
         facts = [f"{len(token_ids)} tokens"]
         if LABEL in row:
-            facts.insert(0, shards.label_names[row[LABEL][0]])
+            facts.insert(0, _label(shards, row[LABEL]) or "no label")
         if shards.task == "language_model":
             segments = row[SEGMENT_IDS]
             token_ids = [i for i, segment in zip(token_ids, segments, strict=True) if segment]
@@ -114,6 +114,12 @@ def _example_lines(shards: ShardSet, file: str, num_examples: int) -> Iterator[s
         text = spell(token_ids).replace("\n", "\\n")
         cut = text[:_MAX_CHARACTERS] + "..." if len(text) > _MAX_CHARACTERS else text
         yield f"    {number}  {', '.join(facts)}:  {cut}"
+
+
+def _label(shards: ShardSet, stored: Sequence[int]) -> str:
+    if shards.multi_label:
+        return shards.answer([label_id for label_id, on in enumerate(stored) if on])
+    return shards.answer(stored[0])
 
 
 def _speller(shards: ShardSet) -> Callable[[Sequence[int]], str]:

@@ -137,11 +137,32 @@ def impossible(hardware: Any, sections: Mapping[str, Any]) -> list[str]:
             f"({', '.join(preprocess.source.keep_columns) or 'none'}); received "
             f"{', '.join(sliced)}; keep them there, too"
         )
+    problems += _other_task(sections)
     model_preset, data_preset = getattr(train.model, "preset", None), preprocess.vocabulary.preset
     if model_preset is not None and model_preset != data_preset:
         problems.append(
             "train.model.preset: must be the same as preprocess.vocabulary.preset, for its weights "
             f"only fit its own vocabulary; received {model_preset!r} and {data_preset!r}; "
             "set both to the same preset"
+        )
+    return problems
+
+
+def _other_task(sections: Mapping[str, Any]) -> list[str]:
+    """What is asked for that the task of the data has not."""
+    from ..components.evaluate.gates import OF_SEVERAL, set_gates
+    from ..components.export.threshold import check_label
+
+    multi_label = sections["preprocess"].task == "multi_label"
+    problems = []
+    try:
+        check_label(sections["export"].threshold, multi_label=multi_label)
+    except ValueError as error:
+        problems.append(str(error))
+    asked = [name for name, _ in set_gates(sections["evaluate"].gates) if name in OF_SEVERAL]
+    if asked and not multi_label:
+        problems.append(
+            f"evaluate.gates.{asked[0]}: must be null unless preprocess.task is multi_label; "
+            f"received task {sections['preprocess'].task}; set min_accuracy or min_macro_f1"
         )
     return problems

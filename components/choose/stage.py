@@ -121,8 +121,8 @@ def _right(report: EvalReport) -> np.ndarray:
     import numpy as np
 
     with np.load(Path(report.uri) / report.predictions_file, allow_pickle=False) as found:
-        right: np.ndarray = found["labels"] == found["predicted"]
-    return right
+        same: np.ndarray = found["labels"] == found["predicted"]
+    return same if same.ndim == 1 else np.asarray(same.all(axis=1))
 
 
 def _result(

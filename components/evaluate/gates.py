@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..contracts import GateResult, LatencyProfile, Parity, Slice, Verdict
+from ..contracts import (
+    GateResult,
+    Incumbent,
+    LatencyProfile,
+    Parity,
+    SeveralLabels,
+    Slice,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +36,12 @@ class Gates:
     max_cold_start_s: float | None = None
     max_peak_memory_mb: float | None = None  # of a process that serves the model; MB = 10^6 bytes
     max_size_mb: float | None = None  # of the SavedModel folder
+    # Of task multi_label only, where accuracy is of rows with all labels right.
+    min_micro_f1: float | None = None
+    min_micro_f1_low: float | None = None  # lower bound of the 95 % interval
+    min_average_precision: float | None = None  # mean over the labels
+    min_micro_f1_gain_over_linear: float | None = None  # may be negative
+    max_micro_f1_drop_from_incumbent: float | None = None  # upper bound of the 95 % interval
 
     def __post_init__(self) -> None:
         for name, bound in set_gates(self):
@@ -57,6 +71,11 @@ class Measured:
     cold_start_s: float
     peak_memory_mb: float
     size_mb: float
+    micro_f1: float | None = None  # None: not of multi-label data, as are the following
+    micro_f1_low: float | None = None
+    average_precision: float | None = None
+    micro_f1_gain_over_linear: float | None = None
+    micro_f1_drop_from_incumbent: float | None = None
     notes: Mapping[str, str] = field(default_factory=dict)  # by gate: what its value is that of
 
 
@@ -67,6 +86,30 @@ def of_slices(worst: Slice | None) -> dict[str, Any]:
     return {
         "worst_slice_accuracy": worst.accuracy.value,
         "notes": {"min_worst_slice_accuracy": f"{worst.column} {worst.value}"},
+    }
+
+
+OF_SEVERAL = (
+    "min_micro_f1",
+    "min_micro_f1_low",
+    "min_average_precision",
+    "min_micro_f1_gain_over_linear",
+    "max_micro_f1_drop_from_incumbent",
+)
+"""Gates of multi-label data only."""
+
+
+def of_several(found: SeveralLabels | None, rival: Incumbent | None) -> dict[str, Any]:
+    """The fields of `Measured` that tell of answers of several labels."""
+    if found is None:
+        return {}
+    difference = None if rival is None else rival.micro_f1_difference
+    return {
+        "micro_f1": found.micro_f1.value,
+        "micro_f1_low": found.micro_f1.low,
+        "average_precision": found.average_precision,
+        "micro_f1_gain_over_linear": found.micro_f1.value - found.linear_micro_f1,
+        "micro_f1_drop_from_incumbent": None if difference is None else -difference.low,
     }
 
 
@@ -170,12 +213,13 @@ def _show(value: float, bound: float) -> tuple[str, str]:
 
 
 def _range(name: str) -> tuple[float, float]:
-    if name.startswith("min_gain_"):
+    if "_gain_over_" in name:
         return -1.0, 1.0
     if name.startswith("min_") or name in (
         "max_expected_calibration_error",
         "max_robustness_drop",
         "max_drop_from_incumbent",
+        "max_micro_f1_drop_from_incumbent",
     ):
         return 0.0, 1.0
     return 0.0, float("inf")

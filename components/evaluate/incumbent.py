@@ -15,7 +15,7 @@ from ..serving import answering
 from ..serving.found import Found, find, one_line
 from ..stage import Log
 from ..texts import Window
-from . import metrics
+from . import metrics, several
 from .predict import Predictions, by_length, inputs_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def answers(
     batch_size: int,
     progress: Callable[[int], None],
 ) -> np.ndarray:
-    """Label ids int64 `(N,)` that it answers to every row. Imports TensorFlow.
+    """Label ids int64 `(N,)` that it answers to every row, or bool `(N, C)`, which labels are on of
+    multi-label data. Imports TensorFlow.
 
     Raises:
         ValueError: it takes other inputs, has other labels, or gives one that is not its own.
@@ -78,13 +79,33 @@ def answers(
             f"the data has them; received a model of {', '.join(model.inputs)}; compare with "
             "a model for the same data"
         )
-    answered_N = np.empty(num_examples, np.int64)
+    answered_N = np.zeros(num_examples, np.int64)
+    if shards.label_width is not None:
+        answered_N = np.zeros((num_examples, shards.label_width), bool)
     for window in rows:
         for chosen in by_length(window, batch_size):
-            names = model.texts(list(inputs_of(window, chosen).values()))["label"]
-            answered_N[window.start + chosen] = [_label_id(name, ids) for name in names]
+            outputs = model.texts(list(inputs_of(window, chosen).values()))
+            _check_kind(outputs, shards)
+            places = window.start + chosen
+            if shards.multi_label:
+                own = [ids[name] for name in found.labels]
+                answered_N[places[:, None], own] = outputs[answering.LABELS_ON]
+            else:
+                answered_N[places] = [_label_id(name, ids) for name in outputs[answering.LABEL]]
         progress(window.start + len(window))
     return answered_N
+
+
+def _check_kind(outputs: dict[str, np.ndarray], shards: ShardSet) -> None:
+    several = answering.LABELS_ON in outputs
+    if several != shards.multi_label:
+        wanted, received = (
+            ("several labels", "one") if shards.multi_label else ("one label", "several")
+        )
+        raise ValueError(
+            f"{WHAT}: must give a row {wanted}, as the data does; received a model that gives "
+            f"{received}; compare with a model of the same task, or set evaluate.incumbent to null"
+        )
 
 
 def _label_id(name: bytes, ids: dict[str, int]) -> int:
@@ -108,11 +129,19 @@ def compared(
     log: Log,
 ) -> Incumbent:
     """What the answers of the incumbent are worth beside those of the new model."""
-    labels_N = predictions.labels_N
-    confusion = metrics.confusion_matrix(labels_N, answered_N, len(shards.label_names))
-    accuracy, macro_f1 = metrics.bootstrap(confusion, samples=samples, seed=seed)
+    labels_N, predicted_N = predictions.labels_N, predictions.predicted_N
+    drawn = {"samples": samples, "seed": seed}
+    micro_f1 = micro_f1_difference = None
+    if shards.multi_label:
+        accuracy, macro_f1, micro_f1 = several.bootstrap(labels_N, answered_N, **drawn)
+        micro_f1_difference = several.micro_f1_difference(
+            labels_N, predicted_N, answered_N, **drawn
+        )
+    else:
+        confusion = metrics.confusion_matrix(labels_N, answered_N, len(shards.label_names))
+        accuracy, macro_f1 = metrics.bootstrap(confusion, **drawn)
     gained, lost = paired.gained_and_lost(
-        predictions.predicted_N == labels_N, answered_N == labels_N
+        metrics.right(labels_N, predicted_N), metrics.right(labels_N, answered_N)
     )
     _, unknown = matched(found.labels, shards)
     if unknown:
@@ -129,4 +158,6 @@ def compared(
         difference=paired.difference(gained, lost, len(labels_N), samples=samples, seed=seed),
         p_value=paired.mcnemar(gained, lost),
         unknown_labels=unknown,
+        micro_f1=micro_f1,
+        micro_f1_difference=micro_f1_difference,
     )

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def right(labels_N: np.ndarray, predicted_N: np.ndarray) -> np.ndarray:
+    """Which answers are right, bool `(N,)`; of labels bool `(N, C)`: where all of a row are."""
+    import numpy as np
+
+    same: np.ndarray = labels_N == predicted_N
+    return same if same.ndim == 1 else np.asarray(same.all(axis=1))
+
+
 def confusion_matrix(labels_N: np.ndarray, predicted_N: np.ndarray, num_labels: int) -> np.ndarray:
     """int64 `(C, C)`, row = true label, column = answer."""
     import numpy as np

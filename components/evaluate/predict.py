@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Robustness, Servable, ShownRow
 from ..example_spec import TEXT, TEXT_PAIR
+from ..label_sets import multi_hot
 from ..serving import answering
 from ..texts import Window
 from . import metrics
@@ -23,15 +24,16 @@ if TYPE_CHECKING:
 ROBUSTNESS_BATCH = 64
 
 Answer = Callable[[dict[str, list[str]]], tuple["np.ndarray", "np.ndarray"]]
-"""From the string inputs of B rows to the label ids `(B,)` and probabilities `(B, C)`."""
+"""From the string inputs of B rows to the label ids `(B,)`, or which labels are on, bool `(B, C)`,
+and probabilities `(B, C)`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
     """The answers of a SavedModel to every row of a split, in shard order."""
 
-    labels_N: np.ndarray  # int64, true label ids
-    predicted_N: np.ndarray  # int64, the `label` output as an id
+    labels_N: np.ndarray  # int64, true label ids; of multi-label data bool (N, C)
+    predicted_N: np.ndarray  # int64, the `label` output as an id; or bool (N, C), `labels_on`
     probabilities_NC: np.ndarray  # float32
     lengths_N: np.ndarray  # int64, characters
     mistakes: tuple[ShownRow, ...]  # the most confident first
@@ -77,6 +79,8 @@ def load(servable: Servable) -> Answer:
 
     def answer(inputs: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
         outputs = model.texts(list(inputs.values()))
+        if servable.label_separator is not None:
+            return _checked_several(outputs, servable), outputs["probabilities"]
         labels_B, probabilities_BC = outputs["label"], outputs["probabilities"]
         return _checked(labels_B, probabilities_BC, ids, rule), probabilities_BC
 
@@ -98,13 +102,15 @@ def predict(
     """
     import numpy as np
 
-    labels_N = np.empty(num_examples, np.int64)
-    predicted_N = np.empty(num_examples, np.int64)
-    probabilities_NC = np.empty((num_examples, len(gallery.label_names)), np.float32)
+    num_labels = len(gallery.label_names)
+    probabilities_NC = np.empty((num_examples, num_labels), np.float32)
+    several = gallery.separator is not None
+    labels_N = np.empty((num_examples, num_labels) if several else num_examples, _kind(several))
+    predicted_N = np.empty_like(labels_N)
     lengths_N = np.empty(num_examples, np.int64)
     values: dict[str, list[str]] = {}
     for window in rows:
-        labels_N[window.start : window.start + len(window)] = window.labels
+        labels_N[window.start : window.start + len(window)] = targets(window, gallery)
         lengths_N[window.start : window.start + len(window)] = _lengths(window)
         for chosen in by_length(window, batch_size):
             places = window.start + chosen
@@ -134,7 +140,12 @@ def _values(window: Window, guess_language: bool) -> Iterator[tuple[str, list[st
 
 
 def robustness(
-    answer: Answer, window: Window, *, seed: int, progress: Callable[[int, int], None]
+    answer: Answer,
+    window: Window,
+    gallery: Gallery,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None],
 ) -> tuple[Robustness, ...]:
     """How answers to the rows of one window change with each kind of perturbation.
 
@@ -142,10 +153,10 @@ def robustness(
     """
     import numpy as np
 
-    labels = np.array(window.labels)
+    labels = targets(window, gallery)
 
     def predicted(rows: Window) -> np.ndarray:
-        found = np.empty(len(rows), np.int64)
+        found = np.empty_like(labels)
         for chosen in by_length(rows, ROBUSTNESS_BATCH):
             found[chosen] = answer(inputs_of(rows, chosen))[0]
         return found
@@ -161,18 +172,33 @@ def robustness(
             text_pairs=None if pairs is None else perturbed(kind, pairs, seed=seed + 1),
         )
         after = predicted(changed)
-        accuracy = float((after == labels).mean())
+        accuracy = float(metrics.right(labels, after).mean())
         made.append(
             Robustness(
                 kind=kind,
                 num_rows=len(window),
                 accuracy=accuracy,
-                drop=float((before == labels).mean()) - accuracy,
-                flipped=float((after != before).mean()),
+                drop=float(metrics.right(labels, before).mean()) - accuracy,
+                flipped=float((~metrics.right(before, after)).mean()),
             )
         )
     progress(len(PERTURBATIONS), len(PERTURBATIONS))
     return tuple(made)
+
+
+def targets(window: Window, gallery: Gallery) -> np.ndarray:
+    """The labels of a window: ids int64 `(B,)`, or bool `(B, C)` of multi-label data."""
+    import numpy as np
+
+    if gallery.separator is None:
+        return np.array(window.labels, np.int64)
+    return multi_hot(window.labels, len(gallery.label_names))
+
+
+def _kind(several: bool) -> Any:
+    import numpy as np
+
+    return bool if several else np.int64
 
 
 def by_length(window: Window, batch_size: int) -> Iterator[np.ndarray]:
@@ -228,3 +254,24 @@ def _checked(
         "servable.serving_default: must answer with finite probabilities of its label_names and "
         f"{expected}; received {problem}; export again"
     )
+
+
+def _checked_several(outputs: Mapping[str, np.ndarray], servable: Servable) -> np.ndarray:
+    """Which labels are on, bool `(B, C)`; `ValueError` when the outputs contradict each other."""
+    import numpy as np
+
+    probabilities_BC, on_BC = outputs["probabilities"], outputs.get(answering.LABELS_ON)
+    shape = (len(outputs["label"]), len(servable.label_names))
+    problem = ""
+    if on_BC is None or probabilities_BC.shape != shape or on_BC.shape != shape:
+        problem = f"{answering.LABELS_ON} or probabilities of another shape than {shape}"
+    elif not np.isfinite(probabilities_BC).all():
+        problem = "probabilities that are not finite"
+    elif (on_BC != (probabilities_BC >= np.array(servable.thresholds, np.float32))).any():
+        problem = "labels that the probabilities do not call for"
+    if problem or on_BC is None:
+        raise ValueError(
+            "servable.serving_default: must answer with finite probabilities of its label_names "
+            f"and those that reach their thresholds; received {problem}; export again"
+        )
+    return on_BC

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..contracts import Interval, Slice
+from .shown import NO_LABEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,8 @@ def slices(
 
     Args:
         right_N: bool, whether the answer is right.
-        labels_N: true label ids.
+        labels_N: true label ids; of multi-label data bool `(N, C)`, where a row is in the part of
+            each of its labels, or in that of the rows without any.
         lengths_N: characters of each text.
         values: by column, or `LANGUAGE`, of each row.
     """
@@ -87,8 +89,13 @@ def _by_length(right_N: np.ndarray, lengths_N: np.ndarray) -> Iterator[Slice]:
 def _by_label(
     right_N: np.ndarray, labels_N: np.ndarray, label_names: tuple[str, ...]
 ) -> Iterator[Slice]:
-    for label, name in enumerate(label_names):
-        chosen = labels_N == label
+    parts = [
+        (name, labels_N == label if labels_N.ndim == 1 else labels_N[:, label])
+        for label, name in enumerate(label_names)
+    ]
+    if labels_N.ndim == 2:
+        parts.append((NO_LABEL, ~labels_N.any(axis=1)))
+    for name, chosen in parts:
         if chosen.any():
             yield _slice("label", name, right_N[chosen])
 

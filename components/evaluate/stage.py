@@ -14,18 +14,31 @@ from ..contracts import (
     EvalReport,
     Incumbent,
     Interval,
+    ReferenceAccuracy,
     References,
     Robustness,
     Servable,
+    SeveralLabels,
     ShardSet,
     Slice,
 )
 from ..serving import servable_ops
 from ..stage import Context, Log
 from . import incumbent, metrics, predict, slices
-from .gates import Gates, Measured, judge, of_latency, of_slices, unmeasurable, verdict
+from .gates import (
+    OF_SEVERAL,
+    Gates,
+    Measured,
+    judge,
+    of_latency,
+    of_several,
+    of_slices,
+    unmeasurable,
+    verdict,
+)
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
+from .quality import quality
 from .shown import Gallery
 from .slices import Slices
 
@@ -73,9 +86,11 @@ class Config:
             raise ValueError(
                 "gates.max_robustness_drop: needs robustness_rows above 0; received 0; e.g. 500"
             )
-        if self.gates.max_drop_from_incumbent is not None and self.incumbent is None:
+        for name in ("max_drop_from_incumbent", "max_micro_f1_drop_from_incumbent"):
+            if getattr(self.gates, name) is None or self.incumbent is not None:
+                continue
             raise ValueError(
-                "gates.max_drop_from_incumbent: needs an incumbent; received null; set "
+                f"gates.{name}: needs an incumbent; received null; set "
                 "evaluate.incumbent to the folder of the model that serves now"
             )
         for name in unmeasurable(self.gates, self.latency.batch_sizes):
@@ -105,6 +120,9 @@ def check(config: Config, data_dir: Path | str) -> None:
 def identity(config: Config, data_dir: Path | str) -> object:
     """The config with the content of the incumbent in place of its path."""
     fields = asdict(config)
+    for name in OF_SEVERAL:
+        if fields["gates"][name] is None:
+            del fields["gates"][name]  # keys are as they were before there were such
     if config.incumbent is not None:
         fields["incumbent"] = incumbent.located(config.incumbent, data_dir).digest()
     return fields
@@ -120,43 +138,36 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     robustness = _robustness(answer, config, inputs, ctx)
     rival = _incumbent(predictions, config, inputs, ctx)
     parts = _slices(predictions, config, shards, ctx.log)
-    confusion = predictions.confusion_matrix()
-    accuracy, macro_f1 = metrics.bootstrap(
-        confusion, samples=config.bootstrap_samples, seed=ctx.seed
-    )
-    calibration_error = metrics.expected_calibration_error(
-        predictions.labels_N, predictions.predicted_N, predictions.probabilities_NC
-    )
     references = inputs.references.of(config.split)
+    found = quality(
+        predictions, servable, references, samples=config.bootstrap_samples, seed=ctx.seed
+    )
+    accuracy = found.accuracy
     measured = Measured(
         accuracy=accuracy.value,
         accuracy_low=accuracy.low,
-        macro_f1=macro_f1.value,
+        macro_f1=found.macro_f1.value,
         gain_over_majority=accuracy.value - references.majority,
         gain_over_linear=accuracy.value - references.linear,
         robustness_drop=max((one.drop for one in robustness), default=None),
-        expected_calibration_error=calibration_error,
+        expected_calibration_error=found.expected_calibration_error,
         drop_from_incumbent=None if rival is None else -rival.difference.low,
         **of_slices(slices.worst(parts)),
+        **of_several(found.several, rival),
         **of_latency(costs.profiles),
         cold_start_s=costs.cold_start_s,
         peak_memory_mb=costs.peak_memory_bytes / 1e6,
         size_mb=servable.size_bytes / 1e6,
     )
     results = judge(config.gates, measured, servable.parity, unservable=_unservable(servable))
-    _warn(config, accuracy, references.linear, ctx.log)
+    _warn(config, found.several, accuracy, references, ctx.log)
     predictions.save(ctx.workdir / PREDICTIONS_FILE)
     return EvalReport(
         uri=str(ctx.workdir),
         predictions_file=PREDICTIONS_FILE,
         split=config.split,
         num_examples=len(predictions.labels_N),
-        accuracy=accuracy,
-        macro_f1=macro_f1,
-        expected_calibration_error=calibration_error,
-        uncalibrated_error=_uncalibrated_error(predictions, servable.temperature),
-        per_class=metrics.per_class(confusion, shards.label_names),
-        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        **vars(found),
         majority_accuracy=references.majority,
         linear_accuracy=references.linear,
         latency=costs.profiles,
@@ -176,7 +187,7 @@ def _slices(
     predictions: predict.Predictions, config: Config, shards: ShardSet, log: Log
 ) -> tuple[Slice, ...]:
     parts, num_small = slices.slices(
-        predictions.labels_N == predictions.predicted_N,
+        metrics.right(predictions.labels_N, predictions.predicted_N),
         predictions.labels_N,
         predictions.lengths_N,
         shards.label_names,
@@ -191,16 +202,6 @@ def _slices(
     return parts
 
 
-def _uncalibrated_error(predictions: predict.Predictions, temperature: float) -> float | None:
-    if temperature == 1.0:
-        return None
-    return metrics.expected_calibration_error(
-        predictions.labels_N,
-        predictions.predicted_N,
-        metrics.uncalibrated(predictions.probabilities_NC, temperature),
-    )
-
-
 def _unservable(servable: Servable) -> tuple[str, ...] | None:
     """What a model server could not run; of other formats there is no such server."""
     if servable.format not in ("saved_model", "xla"):
@@ -208,8 +209,17 @@ def _unservable(servable: Servable) -> tuple[str, ...] | None:
     return servable_ops.problems(predict.served_dir(servable))
 
 
-def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
+def _warn(
+    config: Config,
+    several: SeveralLabels | None,
+    accuracy: Interval,
+    reference: ReferenceAccuracy,
+    log: Log,
+) -> None:
     """What no gate looks at and a reader of the verdict must know."""
+    linear = reference.linear
+    if several is not None:  # whole rows are seldom right: micro F1 says more
+        accuracy, linear = several.micro_f1, several.linear_micro_f1
     if accuracy.high < linear:
         log.warning(
             f"the linear reference is better: {linear:.3f} against {accuracy.value:.3f} "
@@ -225,7 +235,7 @@ def _warn(config: Config, accuracy: Interval, linear: float, log: Log) -> None:
 def _check_fit(shards: ShardSet, servable: Servable, config: Config) -> None:
     """`ValueError` when the model cannot be judged on these shards."""
     predict.served_dir(servable)
-    for name in ("label_names", "has_text_pair", "tokenizer_fingerprint"):
+    for name in ("label_names", "label_separator", "has_text_pair", "tokenizer_fingerprint"):
         asked, offered = getattr(shards, name), getattr(servable, name)
         if asked != offered:
             raise ValueError(
@@ -277,6 +287,7 @@ def _robustness(
     return predict.robustness(
         answer,
         texts.joined(rows),
+        _gallery(config, inputs.shards),
         seed=ctx.seed,
         progress=lambda done, total: ctx.log.progress("robustness", done, total),
     )
@@ -318,10 +329,15 @@ def _predict(
         num_examples=total,
         guess_language=config.slices.language,
         batch_size=PREDICT_BATCH_SIZE,
-        gallery=Gallery(
-            num_mistakes=config.num_mistakes,
-            num_doubts=config.num_doubts,
-            label_names=inputs.shards.label_names,
-        ),
+        gallery=_gallery(config, inputs.shards),
         progress=lambda completed: ctx.log.progress("predict", completed, total),
+    )
+
+
+def _gallery(config: Config, shards: ShardSet) -> Gallery:
+    return Gallery(
+        num_mistakes=config.num_mistakes,
+        num_doubts=config.num_doubts,
+        label_names=shards.label_names,
+        separator=shards.label_separator,
     )

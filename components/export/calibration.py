@@ -33,11 +33,13 @@ def fit_temperature(logits_NC: np.ndarray, labels_N: np.ndarray) -> float:
 
 
 def cross_entropy(logits_NC: np.ndarray, labels_N: np.ndarray, temperature: float) -> float:
-    """Mean over the rows, in nats."""
+    """Mean over the rows, in nats; of labels `(N, C)`, 1 and 0, the binary one over all of them."""
     import numpy as np
     from scipy.special import logsumexp
 
     scaled_NC = logits_NC.astype(np.float64) / temperature
+    if labels_N.ndim == 2:
+        return float((np.logaddexp(0.0, scaled_NC) - labels_N * scaled_NC).mean())
     right_N = scaled_NC[np.arange(len(labels_N)), labels_N]
     return float((logsumexp(scaled_NC, axis=1) - right_N).mean())
 

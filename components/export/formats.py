@@ -18,11 +18,12 @@ from ..serving.answering import (
     LABELS_FILE,
     MODEL_FILES,
     PROBABILITIES,
+    SEVERAL_FILE,
     THRESHOLD_FILE,
     TOKENIZER_DIR,
 )
 from ..serving.found import one_line
-from .head import Head
+from .head import Head, SeveralHead
 from .signatures import pad, specs, text_specs
 
 OPSET = 17
@@ -60,6 +61,9 @@ def write(
         ) from error
     _save_tokenizer(folder / TOKENIZER_DIR, tokenizer, has_text_pair)
     (folder / LABELS_FILE).write_bytes(labels_file.read_bytes())
+    if isinstance(head, SeveralHead):
+        several = {"separator": head.separator, "thresholds": head.thresholds}
+        (folder / SEVERAL_FILE).write_text(json.dumps(several) + "\n", encoding="utf-8")
     if head.threshold is not None:
         facts = asdict(head.threshold) | {"label": one_line(head.threshold.label)}
         text = json.dumps(facts, indent=2, sort_keys=True)

@@ -19,7 +19,6 @@ from ..example_spec import (
     model_inputs,
 )
 from ..graph_tokenizer import TextTokenizer, TokenRows
-from ..serving.answering import LABEL, PROBABILITIES, SCORE
 from ..serving.shapes import Shapes
 from .head import Head
 
@@ -35,7 +34,7 @@ class ServedClassifier(tf.Module):
 
     Signatures, each giving `label` string `(B,)`, `score` float32 `(B,)` (the probability of that
     label; where `head` has a threshold it may be the smaller one) and `probabilities` float32
-    `(B, C)`:
+    `(B, C)`; of multi-label models also `labels_on`, see `head.SeveralHead`:
 
     * `serving_default`: `text` [, `text_pair`], raw strings `(B,)`,
     * `tokens`: `token_ids`, `padding_mask` [, `segment_ids`], int32 `(B, L)`,
@@ -129,13 +128,7 @@ def _classifier(
     answer = probabilities_of if shapes is None else _compiled(probabilities_of, shapes)
 
     def classify(features: Tensors) -> Tensors:
-        probabilities = answer(features)
-        answered = head.label_ids(probabilities, label_names)
-        return {
-            LABEL: tf.gather(tf.constant(list(label_names)), answered),
-            SCORE: tf.gather(probabilities, answered, batch_dims=1),
-            PROBABILITIES: probabilities,
-        }
+        return head.outputs(answer(features), label_names)
 
     return classify
 

@@ -48,7 +48,9 @@ class Config:
     parity_texts: int = 256  # held-out texts to compare on, the fixed messy ones not counted
     parity_tolerance: float = 1e-5  # largest allowed difference of a probability, in float32
     calibrate: bool = False  # one temperature, fitted on validation, so that certainty is true
-    threshold: Rule | None = None  # of two labels; null: the label of the largest probability
+    # Of two labels, or of each of multi-label data; null: the label of the largest probability, or
+    # those from one half on
+    threshold: Rule | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.model_name):
@@ -96,10 +98,11 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
     from . import head, parity
 
     shards = inputs.shards
-    if shards.task != "classification" or shards.tokenizer == "bpe":
+    if shards.task == "language_model" or shards.tokenizer == "bpe":
         raise ValueError(
-            "preprocess.task: must be classification to export a model that takes raw strings; "
-            f"received {shards.task} with vocabulary type {shards.tokenizer}; preprocess anew"
+            "preprocess.task: must be classification or multi_label to export a model that takes "
+            f"raw strings; received {shards.task} with vocabulary type {shards.tokenizer}; "
+            "preprocess anew"
         )
     saved_model_dir = f"{config.model_name}/{config.version}"
     folder = ctx.workdir / saved_model_dir
@@ -127,6 +130,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
         version=config.version,
         size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         label_names=shards.label_names,
+        label_separator=shards.label_separator,
         has_text_pair=shards.has_text_pair,
         sequence_length=shards.sequence_length,
         tokenizer_fingerprint=file_fingerprint(
@@ -137,6 +141,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Servable:
         ),
         parity=result,
         temperature=found.temperature,
+        thresholds=found.thresholds if isinstance(found, head.SeveralHead) else (),
         threshold=found.threshold,
     )
 

@@ -1,4 +1,4 @@
-"""Probabilities of one of two labels -> the probability from which it is answered. Pure."""
+"""Probabilities of a label -> the probability from which it is answered. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ OTHER: dict[Metric, Metric] = {"precision": "recall", "recall": "precision"}
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What the threshold of a model with two labels is chosen for, on the validation rows."""
+    """What the threshold of a model with two labels is chosen for, on the validation rows, or those
+    of all labels of a multi-label model.
+    """
 
-    label: str  # answered from the threshold on, else the other label is
+    # Of two: answered from the threshold on, else the other is; null: each of multi-label data
+    label: str | None = None
     metric: Metric = "f1"  # of that label; f1: the largest there is
     at_least: float | None = None  # for precision and recall; the other is then the largest
 
@@ -37,10 +40,22 @@ class Rule:
             )
 
 
+def check_label(rule: Rule | None, *, multi_label: bool) -> None:
+    """`ValueError` for one that names a label of multi-label data, or of other data names none."""
+    if rule is None or (rule.label is None) == multi_label:
+        return
+    raise ValueError(
+        "export.threshold.label: must be one of the two labels, and null for task multi_label, "
+        f"where each label has a threshold; received {rule.label!r}; "
+        f"{'leave it out' if multi_label else 'name the label that is answered from it on'}"
+    )
+
+
 def choose(rule: Rule, scores_N: np.ndarray, positive_N: np.ndarray) -> Threshold:
     """The threshold of least probability among those that fit `rule` best.
 
     Args:
+        rule: with the label.
         scores_N: float32, probability of `rule.label`.
         positive_N: bool, whether that is the true label.
 
@@ -50,6 +65,7 @@ def choose(rule: Rule, scores_N: np.ndarray, positive_N: np.ndarray) -> Threshol
     import numpy as np
     from sklearn.metrics import precision_recall_curve
 
+    assert rule.label is not None
     if not positive_N.any():
         raise ValueError(
             f"export.threshold.label: must occur among the validation rows; received {rule.label!r}"

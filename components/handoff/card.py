@@ -98,6 +98,7 @@ def _quality(report: EvalReport) -> Iterator[str]:
         [
             ("accuracy", _interval(report.accuracy)),
             ("macro F1", _interval(report.macro_f1)),
+            *_several(report),
             ("expected calibration error", f"{report.expected_calibration_error:.3f}"),
             ("accuracy of the most frequent label", f"{report.majority_accuracy:.3f}"),
             ("accuracy of a linear model", f"{report.linear_accuracy:.3f}"),
@@ -111,6 +112,15 @@ def _quality(report: EvalReport) -> Iterator[str]:
             for one in report.per_class
         ],
     )
+
+
+def _several(report: EvalReport) -> Iterator[tuple[str, str]]:
+    found = report.several
+    if found is not None:  # accuracy is of rows with all labels right
+        yield "micro F1", _interval(found.micro_f1)
+        yield "micro F1 of a linear model", f"{found.linear_micro_f1:.3f}"
+        yield "average precision, mean over labels", f"{found.average_precision:.3f}"
+        yield "labels rightly on or off", f"{found.label_accuracy:.3f}"
 
 
 def _weaknesses(report: EvalReport) -> Iterator[str]:
@@ -168,6 +178,12 @@ def _answering(servable: Servable) -> Iterator[str]:
         label, from_ = servable.threshold.label, servable.threshold.probability
         yield ""
         yield f"The answer is {_cell(label)} from a probability of {from_:.3f} on."
+    if servable.thresholds:
+        pairs = zip(servable.label_names, servable.thresholds, strict=True)
+        told = ", ".join(f"{_cell(label)} {from_:.3f}" for label, from_ in list(pairs)[:20])
+        yield ""
+        yield f"A row may have several labels, each answered from its probability on: {told}"
+        yield f"{', ...' if servable.label_names[20:] else '.'}"
 
 
 def _under_load(load: LoadReport) -> list[str]:

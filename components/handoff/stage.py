@@ -145,7 +145,7 @@ def _rows(config: Config, shards: ShardSet, split: str) -> list[tuple[str, ...]]
     """(text, label), or (text, text pair, label); at least some: a server is tuned with them."""
     window = texts.joined(texts.windows(shards, split, max_rows=max(config.samples, MIN_ROWS)))
     pairs = () if window.text_pairs is None else (window.text_pairs,)
-    labels = [shards.label_names[label] for label in window.labels]
+    labels = [shards.answer(label) for label in window.labels]
     return list(zip(window.texts, *pairs, labels, strict=True))
 
 

@@ -112,7 +112,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
             folder=Path(servable.uri) / servable.saved_model_dir,
             model=servable.saved_model_dir.partition("/")[0],
             rows=rows.rows(),
-            labels=[inputs.shards.label_names[label] for label in rows.labels],
+            labels=[inputs.shards.answer(label) for label in rows.labels],
             rule=rule_of(servable),
         )
         targets = [parse(target) for target in config.targets]

@@ -24,7 +24,8 @@ class DistillingLesson(Lesson):
     """The loss of a row: its cross entropy with the label, and with the teacher's softened answer.
 
     The second is multiplied by the square of the temperature, so that its gradient stays as large
-    as that of the first (Hinton et al. 2015, section 2).
+    as that of the first (Hinton et al. 2015, section 2). Of multi-label data both are binary cross
+    entropies, means over the labels.
     """
 
     def __init__(
@@ -47,12 +48,11 @@ class DistillingLesson(Lesson):
     def objective(self) -> Objective:
         teacher, temperature = self._teacher(), self._variant.temperature
         scale = (1 - self.labels_share) * temperature**2
+        entropy = _binary_entropy if self._shards.multi_label else _entropy
 
         def imitate(features: dict[str, Any], logits: Any) -> Any:
             wanted = tf.cast(tf.stop_gradient(teacher(features, training=False)), tf.float32)
-            return scale * tf.nn.softmax_cross_entropy_with_logits(
-                tf.nn.softmax(wanted / temperature), logits / temperature
-            )
+            return scale * entropy(wanted / temperature, logits / temperature)
 
         return imitate
 
@@ -63,6 +63,17 @@ class DistillingLesson(Lesson):
         teacher.load_weights(Path(self._trained.uri) / self._trained.weights_file)
         teacher.trainable = False
         return teacher
+
+
+def _entropy(wanted_BC: tf.Tensor, logits_BC: tf.Tensor) -> tf.Tensor:
+    """Cross entropy of each row with the softmax of `wanted_BC`."""
+    return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(wanted_BC), logits_BC)
+
+
+def _binary_entropy(wanted_BC: tf.Tensor, logits_BC: tf.Tensor) -> tf.Tensor:
+    """Mean over the labels of the cross entropy of each with the sigmoid of `wanted_BC`."""
+    of_labels = tf.nn.sigmoid_cross_entropy_with_logits(tf.sigmoid(wanted_BC), logits_BC)
+    return tf.reduce_mean(of_labels, axis=1)
 
 
 def student(variant: Distill, trained: TrainedModel) -> ModelSpec:

@@ -26,7 +26,7 @@ def importance(
     """
     kernels = [kernel for block in blocks(model) for kernel in outgoing(block)]
     totals = [np.zeros(kernel.shape[0]) for kernel in kernels]
-    gradients = _gradients(model, kernels)
+    gradients = _gradients(model, kernels, multi_label=shards.multi_label)
     for features, labels in _batches(shards, num_rows):
         for total, value in zip(totals, gradients(features, labels), strict=True):
             total += np.abs(value.numpy())
@@ -43,8 +43,12 @@ def outgoing(block: Any) -> tuple[Any, Any]:
     return block._self_attention_layer._output_dense.kernel, block._feedforward_output_dense.kernel
 
 
-def _gradients(model: keras.Model, kernels: Sequence[Any]) -> Any:
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def _gradients(model: keras.Model, kernels: Sequence[Any], *, multi_label: bool) -> Any:
+    loss_of = (
+        keras.losses.BinaryCrossentropy(from_logits=True)
+        if multi_label
+        else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
 
     @tf.function(reduce_retracing=True)
     def gradients(features: Any, labels: Any) -> list[Any]:
@@ -65,7 +69,10 @@ def _batches(shards: ShardSet, num_rows: int) -> Any:
     examples = tf.data.TFRecordDataset(files).take(num_rows).batch(ROWS_A_BATCH)
     return examples.map(
         lambda serialized: parse_examples(
-            serialized, has_text_pair=shards.has_text_pair, length=shards.sequence_length
+            serialized,
+            has_text_pair=shards.has_text_pair,
+            length=shards.sequence_length,
+            label_width=shards.label_width,
         )
     )
 

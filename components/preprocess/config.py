@@ -40,7 +40,8 @@ class Config:
     """Everything that decides the shards, and below it who makes them: the same bytes, whoever."""
 
     source: Source
-    task: Literal["classification", "language_model"] = "classification"
+    # multi_label: a row has none, one or several labels; see source.label_separator
+    task: Literal["classification", "multi_label", "language_model"] = "classification"
     cut: Cut = field(default_factory=Cut)
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     sequence_length: int = 128  # most tokens of a row, or the width of a language model's windows
@@ -107,10 +108,17 @@ class Config:
         }
 
     def _check_labels(self) -> None:
-        if self.task == "classification" and not self.source.labelled:
+        if self.task != "language_model" and not self.source.labelled:
             raise ValueError(
-                "source.label_column: must name a column for task classification; received null; "
+                f"source.label_column: must name a column for task {self.task}; received null; "
                 "name it, or set task: language_model"
+            )
+        separator = self.source.label_separator
+        if (self.task == "multi_label") != (separator is not None):
+            raise ValueError(
+                "source.label_separator: must be given for task multi_label, and for no other; "
+                f"received {separator!r} for task {self.task}; write what stands between the "
+                "labels of a cell, e.g. '|', or null for one label a row"
             )
         if self.task == "language_model" and self.source.labelled:
             raise ValueError(

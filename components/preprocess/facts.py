@@ -53,7 +53,8 @@ class Spilled:
     redacted: Counter[str] = field(default_factory=Counter)  # by kind
     fingerprint_files: tuple[FingerprintFile, ...] = ()
     column_sample: tuple[SampledRow, ...] = ()  # rows of train
-    label_counts: dict[str, Counter[str]] = field(default_factory=dict)  # by split, by cell
+    # By split, by label as in the cell; of multi-label data "" counts rows without any.
+    label_counts: dict[str, Counter[str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()  # what no rejected row can stand for
 
 
@@ -108,6 +109,7 @@ class ShardFacts:
     num_truncated: int
     label_counts: tuple[int, ...]
     length_counts: tuple[int, ...]
+    num_unlabelled: int = 0
     rejects: RejectsFile | None = None
 
 

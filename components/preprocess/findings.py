@@ -12,7 +12,7 @@ from ..example_spec import SPLITS
 from ..stage import Context, Log
 from .config import Config
 from .duplicates import report as duplicate_report
-from .leakage import LeakingColumn, explain, leaking_columns
+from .leakage import LeakingColumn, explain, leaking_columns, leaking_one_of_several
 from .rejects import CHOSEN
 from .results import Result
 from .sharding.tfds_layout import tfds_files
@@ -85,7 +85,12 @@ class _Facts:
 
 
 def _leaking(config: Config, result: Result) -> tuple[LeakingColumn, ...]:
-    return () if config.leakage.columns == "off" else leaking_columns(result.column_sample)
+    separator = config.source.label_separator
+    if config.leakage.columns == "off":
+        return ()
+    if separator is not None:
+        return leaking_one_of_several(result.column_sample, separator)
+    return leaking_columns(result.column_sample)
 
 
 def _tell(

@@ -122,9 +122,10 @@ class WriteShards(beam.DoFn):
 def _duplicate_tasks(spilled: Spilled, work: Work) -> Iterable[DuplicateTask]:
     if spilled.problems:
         return ()
-    return duplicate_search.tasks(
-        spilled.fingerprint_files, work.duplicates, labels=known_labels(spilled.label_counts)
-    )
+    # Fingerprints know whole cells only: of several labels in them, all rows count.
+    several = work.task == "multi_label"
+    labels = None if several else known_labels(spilled.label_counts)
+    return duplicate_search.tasks(spilled.fingerprint_files, work.duplicates, labels=labels)
 
 
 def _in_global_window(value: Any) -> Any:

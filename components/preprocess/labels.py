@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from ..contracts import Split
+from ..label_sets import cell_of, names_of
+
 MAX_LABELS = 10_000
 """More than that is not a class label but an identifier or a free text."""
 
@@ -39,6 +42,30 @@ def configured_labels(names: tuple[str, ...]) -> Labels:
     if not any(_is_integer(name) for name in names):
         ids |= {str(i): i for i in range(len(names))}
     return Labels(names=names, ids=ids)
+
+
+def named(cell: str, names: Mapping[str, str], separator: str | None) -> str:
+    """The cell with the names that its labels stand for; what stands for none stays."""
+    if separator is None:
+        return names.get(cell, cell)
+    return cell_of((names.get(one, one) for one in names_of(cell, separator)), separator)
+
+
+def unknown_name(cell: str, known: Collection[str], separator: str | None) -> str | None:
+    """The first label of a cell that is not among the known; None when all are."""
+    return next((name for name in names_of(cell, separator) if name not in known), None)
+
+
+def told_of_sets(split: Split, label_names: Iterable[str]) -> str:
+    """In how large a share of the rows each label stands, the most frequent first."""
+    rows = split.num_examples
+    counts = sorted(zip(split.label_counts, label_names, strict=True), key=lambda pair: -pair[0])
+    shares = ", ".join(f"{name} {count / rows:.1%}" for count, name in counts[:MAX_SHOWN])
+    more = f", and {len(counts) - MAX_SHOWN} more" if len(counts) > MAX_SHOWN else ""
+    return (
+        f"rows with {shares}{more}; without any label {split.num_unlabelled / rows:.1%}; "
+        f"{sum(split.label_counts) / rows:.2f} labels a row"
+    )
 
 
 def known_labels(cells: Mapping[str, Collection[str]]) -> Collection[str] | None:

@@ -8,14 +8,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
+
+from ..label_sets import names_of
 
 MIN_ROWS = 50
 MIN_GAIN = 0.9  # of the way from the most frequent label's share to all rows right
 MIN_ROWS_A_VALUE = 4  # on average; rarer values are names of rows, met again by duplicates only
 MAX_NUMBERS = 200  # different labels that are numbers; more are a measure, not classes
 MAX_FRACTIONS = 20  # the same when some are no whole numbers
+MAX_OF_SEVERAL = 10  # labels that are judged alone where a row has several
 MAX_CELL = 200  # characters looked at
 MAX_PREFIX = 12
 MAX_PARTS = 6
@@ -76,6 +79,29 @@ def leaking_columns(sample: Iterable[SampledRow]) -> tuple[LeakingColumn, ...]:
         return ()
     found = (best_view(rows, column) for column in _columns(rows))
     return tuple(best for best in found if best and gain(best) >= MIN_GAIN)
+
+
+def leaking_one_of_several(
+    sample: Iterable[SampledRow], separator: str
+) -> tuple[LeakingColumn, ...]:
+    """As `leaking_columns`, of rows with several labels: whether they have it is judged for each of
+    the most frequent ones alone, and the worst is told of each column.
+    """
+    rows = list(sample)
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts.update(dict.fromkeys(names_of(row.label, separator), row.num_rows))
+    worst: dict[str, LeakingColumn] = {}
+    for name in sorted(counts, key=lambda name: (-counts[name], name))[:MAX_OF_SEVERAL]:
+        asked = [
+            row._replace(label="yes" if name in names_of(row.label, separator) else "no")
+            for row in rows
+        ]
+        for column in leaking_columns(asked):
+            found = replace(column, how=f"of {name!r}, {column.how}")
+            known = worst.get(column.column)
+            worst[column.column] = found if known is None else max(known, found, key=gain)
+    return tuple(worst[column] for column in sorted(worst))
 
 
 def gain(column: LeakingColumn) -> float:

@@ -55,6 +55,7 @@ def _shard_work(plan: Plan, split: str, work: Work) -> ShardWork:
     found = plan.duplicates
     return ShardWork(
         label_ids=plan.label_ids,
+        label_separator=work.source.label_separator,
         num_labels=len(plan.label_names),
         num_shards=len(plan.tasks),
         sequence_length=work.sequence_length,
@@ -92,7 +93,8 @@ def _labels(spilled: Spilled, work: Work) -> Labels:
         return Labels(names=(), ids={"": 0})
     if work.source.label_names is not None:
         return configured_labels(work.source.label_names)
-    return learn_labels(spilled.label_counts["train"])
+    cells = set(spilled.label_counts["train"])
+    return learn_labels(cells if work.task != "multi_label" else cells - {""})
 
 
 def _problem(spilled: Spilled, work: Work) -> str | None:

@@ -74,6 +74,7 @@ def split_of_shards(name: str, shards: Sequence[ShardFacts]) -> Split:
         num_documents=sum(shard.num_documents for shard in shards),
         num_tokens=sum(shard.num_tokens for shard in shards),
         num_truncated=sum(shard.num_truncated for shard in shards),
+        num_unlabelled=sum(shard.num_unlabelled for shard in shards),
         label_counts=_column_sums([shard.label_counts for shard in shards]),
         length_counts=_column_sums([shard.length_counts for shard in shards]),
         shards=tuple(

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..graph_tokenizer import clean
+from ..label_sets import names_of
 from ..reading import sources
 from ..reading.rows import Reject, Row, cut, reject
 from ..reading.source import InputFile
@@ -18,7 +19,7 @@ from ..running import progress
 from .batching import batches
 from .duplicates.fingerprints import FingerprintWriter
 from .facts import Portion, RejectsFile, Spilled
-from .labels import MAX_LABELS, configured_labels, unknown_label
+from .labels import MAX_LABELS, configured_labels, named, unknown_label, unknown_name
 from .leakage import SampledRow, merge_samples
 from .privacy import Redactor
 from .rejects import private, write_rejects
@@ -40,6 +41,7 @@ class Spiller:
         self._clean = _clean_function()
         names = work.source.label_names
         self._names = None if names is None else configured_labels(names).by_cell()
+        self._separator = work.source.label_separator
         self._writer = SpillWriter(work.scratch_dir, work.num_buckets)
         self._fingerprints = FingerprintWriter(work.scratch_dir, work.duplicates)
         self._rejects_files: list[RejectsFile] = []
@@ -97,7 +99,7 @@ class Spiller:
 
     def _named(self, row: Row) -> Row:
         """With the configured name in place of a number that stands for it."""
-        name = row.label if self._names is None else self._names.get(row.label, row.label)
+        name = row.label if self._names is None else named(row.label, self._names, self._separator)
         return row if name == row.label else row._replace(label=name)
 
     def _redacted(self, row: Row) -> Row:
@@ -120,9 +122,11 @@ class Spiller:
         for name, text in (("text", cleaned), ("text pair", pair)):
             if text == "":
                 return reject(row.file, row.row, "empty_text", f"nothing is left of the {name}")
-        if self._names is None or row.label in self._names:
+        known = self._names
+        unknown = None if known is None else unknown_name(row.label, known, self._separator)
+        if known is None or unknown is None:
             return None
-        detail = unknown_label(row.label, set(self._names.values()))
+        detail = unknown_label(unknown, set(known.values()))
         return reject(row.file, row.row, "unknown_label", detail)
 
     def _add(self, file: InputFile, rows: list[tuple[Row, str, str | None]]) -> None:
@@ -140,8 +144,9 @@ class Spiller:
             self._writer.add(split, key, spilled)
             counts = self._labels.setdefault(split, Counter())
             # Of a column that is no label column, only as many cells as it takes to say so.
-            if self._names is not None or row.label in counts or len(counts) <= MAX_LABELS:
-                counts[row.label] += 1
+            for name in names_of(row.label, self._separator) or ("",):
+                if self._names is not None or name in counts or len(counts) <= MAX_LABELS:
+                    counts[name] += 1
         self._fingerprints.add(
             splits=splits,
             keys=keys,

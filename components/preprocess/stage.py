@@ -23,6 +23,7 @@ from ..stage import Context, Log
 from ..vocabulary import TOKENIZER_VERSION, file_fingerprint
 from . import findings
 from .config import Config, Cut
+from .labels import told_of_sets
 from .planning import empty_split_problem
 from .portions import num_buckets, num_readers, portions
 from .privacy import Redactor
@@ -87,6 +88,8 @@ def identity(config: Config, data_dir: Path) -> object:
         del fields["source"][split]
     if not config.source.keep_columns:
         del fields["source"]["keep_columns"]  # keys are as they were before there were such
+    if config.source.label_separator is None:
+        del fields["source"]["label_separator"]  # nor of this
     fields["cut"] = config.shares()  # the other shares have no effect
     fields["content"] = sources.digest(config.source, data_dir)
     fields["function"] = function_digest(config.source)
@@ -251,6 +254,7 @@ def _shard_set(work: Work, result: Result, rejected: Rejected, ctx: Context) -> 
         task=work.task,
         splits=splits,
         label_names=result.label_names,
+        label_separator=work.source.label_separator,
         has_text_pair=work.has_text_pair,
         sequence_length=work.sequence_length,
         tokenizer=kind,
@@ -285,6 +289,8 @@ def _tell(shards: ShardSet, ctx: Context) -> None:
         f"vocabulary {shards.vocabulary_size:,}"
     )
     for split in shards.splits:
+        if shards.multi_label:
+            ctx.log.info(f"{split.name}: {told_of_sets(split, shards.label_names)}")
         share = split.num_truncated / split.num_examples
         if share > 0.5:
             ctx.log.info(

@@ -11,7 +11,7 @@ from .duplicates.found import DuplicatesConfig
 from .privacy import Privacy
 from .vocabulary.config import FILE_NAMES, Vocabulary
 
-TaskName = Literal["classification", "language_model"]
+TaskName = Literal["classification", "multi_label", "language_model"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,7 @@ def _rows(source: Source, input_file: InputFile, part: Any, number: int) -> Iter
             label=label,
             max_bytes=source.max_line_bytes,
             label_map=source.label_map,
+            label_separator=source.label_separator,
             others=other_cells(_cells_at(others, at)) if sampled else None,
             kept=tuple(kept_cell(column[at]) for column in kept),
         )
@@ -120,7 +121,8 @@ def _opened(source: Source, input_file: InputFile) -> Iterator[Table]:
         require_columns(source, input_file, table.schema.names)
         if source.function is None:
             for key, column in source.fields().items():
-                _require_type(key, column, table.schema.field(column).type)
+                lists = key == "label_column" and source.label_separator is not None
+                _require_type(key, column, table.schema.field(column).type, lists=lists)
         yield table
 
 
@@ -138,11 +140,14 @@ def _batches(
         raise _broken(input_file, stripe.count, error) from error
 
 
-def _require_type(key: str, column: str, kind: Any) -> None:
-    """Text columns hold strings; the label column strings, integers, floats or bools."""
+def _require_type(key: str, column: str, kind: Any, *, lists: bool) -> None:
+    """Text columns hold strings; the label column strings, integers, floats or bools, or `lists`
+    of them."""
     import pyarrow.types as types
 
     value = _value_type(kind)
+    if lists and (types.is_list(value) or types.is_large_list(value)):
+        value = _value_type(value.value_type)
     string = any(
         matches(value)
         for matches in (

@@ -62,6 +62,7 @@ def field_picker(
             text_pair=None if pair_at is None else fields[pair_at],
             label=folder_label if label_at is None else fields[label_at],
             label_map=label_map,
+            label_separator=source.label_separator,
             others=others,
             kept=tuple(kept_cell(fields[i]) for i in kept_at),
         )
@@ -75,7 +76,13 @@ def text_picker(source: Source, input_file: InputFile) -> Callable[[int, str], M
     if source.function is not None:
         return lambda number, text: _cells(source, input_file, number, {source.text_column: text})
     return lambda number, text: row_of_strings(
-        name, number, text=text, text_pair=None, label=label, label_map=label_map
+        name,
+        number,
+        text=text,
+        text_pair=None,
+        label=label,
+        label_map=label_map,
+        label_separator=source.label_separator,
     )
 
 
@@ -119,6 +126,7 @@ def row_of_mapping(
         label=label,
         max_bytes=source.max_line_bytes,
         label_map=source.label_map,
+        label_separator=source.label_separator,
         others=others,
         kept=tuple(kept_cell(found[column]) for column in source.keep_columns),
     )

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from ..label_sets import cell_of
+
 Reason = Literal[
     "undecodable",  # the text, pair or label is not UTF-8
     "nul_byte",  # a NUL in it: binary data or UTF-16, not text
@@ -50,7 +52,9 @@ class Row(NamedTuple):
     row: int  # line on which the row starts (CSV, TSV, JSON lines), else the row; both from 1
     text: str
     text_pair: str | None  # None when the source has no pair column
-    label: str  # name or id as in the cell, white space around it removed; "" without labels
+    # Name or id as in the cell, white space around it removed; "" without labels; of multi-label
+    # data as `label_sets.cell_of` writes it.
+    label: str
     # Other columns and their cells as text, for a sample of the rows only.
     others: tuple[tuple[str, str], ...] | None = None
     kept: tuple[str, ...] = ()  # cells of `keep_columns`, see `kept_cell`
@@ -93,6 +97,7 @@ def row_of_strings(
     text_pair: str | None,
     label: str | None,
     label_map: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
     others: tuple[tuple[str, str], ...] | None = None,
     kept: tuple[str, ...] = (),
 ) -> Row | Reject:
@@ -101,7 +106,10 @@ def row_of_strings(
     Strings were decoded with `surrogateescape`: a lone surrogate stands for a byte that is not
     UTF-8. This runs once a row; `isascii` costs nothing.
     """
-    if label is not None:
+    if label is not None and label_separator is not None:
+        names = (name.strip() for name in label.split(label_separator))
+        label = cell_of(((label_map or {}).get(n, n) for n in names if n), label_separator)
+    elif label is not None:
         label = label.strip()
         if label_map is not None:
             label = label_map.get(label, label)
@@ -128,6 +136,7 @@ def row_of_values(
     label: object,
     max_bytes: int,
     label_map: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
     others: tuple[tuple[str, str], ...] | None = None,
     kept: tuple[str, ...] = (),
 ) -> Row | Reject:
@@ -135,7 +144,8 @@ def row_of_values(
 
     `texts` by what they are, "text" and perhaps "text pair": strings or UTF-8 bytes. Labels are
     strings, integers, whole floats (integers that met a null in pandas) or bools, which become
-    `true` and `false`; `NO_LABEL` where the source has none.
+    `true` and `false`; `NO_LABEL` where the source has none. With a `label_separator` a list of
+    such is a label, too.
     """
     sound: dict[str, str] = {}
     for name, value in texts.items():
@@ -150,14 +160,13 @@ def row_of_values(
             detail = f"the {name} is longer than preprocess.source.max_line_bytes"
             return reject(file, row, "line_too_long", detail)
         sound[name] = value
-    named = None if label is NO_LABEL else label_name(label)
+    named = None if label is NO_LABEL else _label_cell(label, label_separator)
     if named is None and label is not NO_LABEL:
-        return reject(
-            file,
-            row,
-            "wrong_type",
-            f"the label must be a string, integer or bool; received {label!r}",
-        )
+        wanted = "a string, integer or bool"
+        if label_separator is not None:
+            wanted += f", or a list of such without {label_separator!r} in them"
+        detail = f"the label must be {wanted}; received {label!r}"
+        return reject(file, row, "wrong_type", detail)
     return row_of_strings(
         file,
         row,
@@ -165,6 +174,7 @@ def row_of_values(
         text_pair=sound.get("text pair"),
         label=named,
         label_map=label_map,
+        label_separator=label_separator,
         others=others,
         kept=kept,
     )
@@ -191,6 +201,18 @@ def label_name(label: object) -> str | None:
     if isinstance(label, int) or (isinstance(label, float) and label.is_integer()):
         return str(int(label))
     return None
+
+
+def _label_cell(label: object, separator: str | None) -> str | None:
+    """As `label_name`; the labels of a list with `separator` between them."""
+    if separator is not None and getattr(label, "ndim", 0) == 1:  # an array of TFDS
+        label = label.tolist()  # type: ignore[attr-defined]
+    if separator is None or not isinstance(label, list | tuple):
+        return label_name(label)
+    names = [label_name(one) for one in label]
+    if any(name is None or separator in name for name in names):
+        return None
+    return separator.join(name for name in names if name)
 
 
 def kept_cell(cell: object) -> str:

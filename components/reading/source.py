@@ -39,6 +39,9 @@ class Source:
     text_column: str = "text"
     text_pair_column: str | None = None
     label_column: str | None = "label"  # None: texts without labels
+    # Between the labels of a cell, of which there may be none: for task multi_label. Lists, as in
+    # JSON lines and Parquet, need none in the data; answers of several labels have it, too.
+    label_separator: str | None = None
     label_from: Literal["column", "folder"] = "column"  # folder: the name of the file's own
     # Other columns, kept beside the texts as text of at most 200 characters: for evaluate.slices.
     keep_columns: tuple[str, ...] = ()
@@ -147,11 +150,29 @@ class Source:
                 "label_from: must be column when label_column is null; received 'folder'; leave "
                 "label_column out to have the names of folders as labels"
             )
+        self._check_separator()
         blank = [cell for cell, name in (self.label_map or {}).items() if not name.strip()]
         if blank:
             raise ValueError(
                 f"label_map: must give each cell a name; received '' for {', '.join(blank)}; name "
                 "it, or leave such rows out by a function"
+            )
+
+    def _check_separator(self) -> None:
+        separator = self.label_separator
+        if separator is None:
+            return
+        if not separator or set(separator) & set("\0\r\n") or not self.labelled:
+            raise ValueError(
+                "label_separator: must be at least one character, no line break, and null without "
+                f"labels; received {separator!r} and label_column {self.label_column!r}; "
+                "e.g. '|'"
+            )
+        named = (*(self.label_names or ()), *(self.label_map or {}).values())
+        if wrong := [name for name in named if separator in name or not name.strip()]:
+            raise ValueError(
+                f"label_separator: must be in no label; received {separator!r}, and {wrong[0]!r} "
+                "in label_names or label_map; take another one, or rename the label"
             )
 
     def _check_places(self, split: str) -> None:

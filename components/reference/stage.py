@@ -42,22 +42,24 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> References:
     from . import linear
 
     shards = inputs.shards
-    if shards.task != "classification" or not shards.split("train").num_examples:
+    if shards.task == "language_model" or not shards.split("train").num_examples:
         raise ValueError(
-            "preprocess.task: must be classification, with rows in train, for anything to be "
-            f"judged; received {shards.task} and {shards.split('train').num_examples} rows; "
-            "preprocess anew"
+            "preprocess.task: must be classification or multi_label, with rows in train, for "
+            f"anything to be judged; received {shards.task} and "
+            f"{shards.split('train').num_examples} rows; preprocess anew"
         )
     judged = [name for name in ("validation", "test") if shards.split(name).num_examples]
     model = linear.fitted(shards, max_train_rows=config.linear_rows, seed=ctx.seed, log=ctx.log)
-    return References(
-        uri=str(ctx.workdir),
-        accuracies=tuple(
+    accuracies = []
+    for name in judged:
+        if shards.multi_label:
+            majority = linear.most_frequent_set_accuracy(shards, name)
+        else:
+            majority = linear.majority_accuracy(shards.split("train"), shards.split(name))
+        accuracy, micro_f1 = linear.judged(model, shards, name, ctx.log)
+        accuracies.append(
             ReferenceAccuracy(
-                split=name,
-                majority=linear.majority_accuracy(shards.split("train"), shards.split(name)),
-                linear=linear.accuracy(model, shards, name, ctx.log),
+                split=name, majority=majority, linear=accuracy, linear_micro_f1=micro_f1
             )
-            for name in judged
-        ),
-    )
+        )
+    return References(uri=str(ctx.workdir), accuracies=tuple(accuracies))

@@ -233,7 +233,10 @@ class _Examination:
     def _replay(self) -> Iterator[Check]:
         """Every sample alone, as it was asked when it was written."""
         answers = [_answer(self._ask([row])) for row in range(len(self._samples))]
-        rule = Rule(tolerance=self._bundle.tolerance, threshold=self._bundle.threshold)
+        opened = self._bundle
+        rule = Rule(
+            tolerance=opened.tolerance, threshold=opened.threshold, thresholds=opened.thresholds
+        )
         wrong = samples.disagreements(self._samples, answers, rule)
         apart = max(difference(a, self._samples.expected(row)) for row, a in enumerate(answers))
         message = (

@@ -26,6 +26,7 @@ class Rule:
 
     tolerance: float
     threshold: tuple[int, float] | None = None  # label id, and from which probability on it is it
+    thresholds: tuple[float, ...] = ()  # by label id, of models that answer several
 
 
 def rule_of(servable: Servable) -> Rule:
@@ -34,7 +35,11 @@ def rule_of(servable: Servable) -> Rule:
     if servable.threshold is not None:
         label_id = servable.label_names.index(servable.threshold.label)
         threshold = (label_id, servable.threshold.probability)
-    return Rule(tolerance=max(servable.parity.tolerance, TOLERANCE), threshold=threshold)
+    return Rule(
+        tolerance=max(servable.parity.tolerance, TOLERANCE),
+        threshold=threshold,
+        thresholds=servable.thresholds,
+    )
 
 
 def difference(given: Answer, expected: Answer) -> float:
@@ -63,6 +68,9 @@ def _undecided(probabilities: Sequence[float], rule: Rule) -> bool:
     if rule.threshold is not None:
         label_id, least = rule.threshold
         return abs(probabilities[label_id] - least) <= rule.tolerance
+    if rule.thresholds:
+        pairs = zip(probabilities, rule.thresholds, strict=True)
+        return any(abs(probability - least) <= rule.tolerance for probability, least in pairs)
     best, *others = sorted(probabilities, reverse=True)
     return bool(others) and best - others[0] <= 2 * rule.tolerance
 

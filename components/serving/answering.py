@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 LABEL, SCORE, PROBABILITIES = "label", "score", "probabilities"
 """Names of the outputs of every signature."""
 
+LABELS_ON = "labels_on"
+"""One more of multi-label models: bool `(B, C)`."""
+
 MODEL_FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
 """The part from tokens to probabilities, by format; a SavedModel has all in one."""
 
 TOKENIZER_DIR, LABELS_FILE = "tokenizer", "labels.txt"
 THRESHOLD_FILE = "threshold.json"
 """`label` and the `probability` from which on it is answered; not there: the largest decides."""
+
+SEVERAL_FILE = "several_labels.json"
+"""Of multi-label models: the `separator` of the names in `label`, and `thresholds` by label id."""
 
 Features = dict[str, Any]
 """Arrays int32 `(B, L)` by the names of `example_spec.model_inputs`."""
@@ -48,7 +54,8 @@ class Answering:
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         """`label` bytes `(B,)`, `score` float32 `(B,)`, the probability of that label, and
-        `probabilities` float32 `(B, C)`.
+        `probabilities` float32 `(B, C)`. Of multi-label models `label` has the names of all that
+        are on, `score` is the largest probability, and `labels_on` bool `(B, C)`.
         """
         raise NotImplementedError
 
@@ -129,6 +136,7 @@ class TokenModel(Answering):
         labels = (folder / LABELS_FILE).read_text(encoding="utf-8").split("\n")[:-1]
         self._labels = [label.encode() for label in labels]
         self._threshold = _threshold(folder / THRESHOLD_FILE, labels)
+        self._several = _several(folder / SEVERAL_FILE)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -138,6 +146,8 @@ class TokenModel(Answering):
         import numpy as np
 
         probabilities = self._run(self._features(columns))
+        if self._several is not None:
+            return several_labels(probabilities, self._labels, *self._several)
         answered = label_ids(probabilities, self._threshold)
         return {
             LABEL: np.array([self._labels[index] for index in answered], object),
@@ -190,6 +200,32 @@ def label_ids(
         return best
     label, probability = threshold
     return np.where(probabilities_BC[:, label] >= np.float32(probability), label, 1 - label)
+
+
+def several_labels(
+    probabilities_BC: np.ndarray,
+    labels: Sequence[bytes],
+    separator: bytes,
+    thresholds: Sequence[float],
+) -> dict[str, np.ndarray]:
+    """What the signatures of a multi-label model give; `thresholds` by label id."""
+    import numpy as np
+
+    on_BC = probabilities_BC >= np.array(thresholds, np.float32)
+    names = [separator.join(labels[label] for label in np.flatnonzero(on).tolist()) for on in on_BC]
+    return {
+        LABEL: np.array(names, object),
+        LABELS_ON: on_BC,
+        SCORE: probabilities_BC.max(axis=1),
+        PROBABILITIES: probabilities_BC,
+    }
+
+
+def _several(file: Path) -> tuple[bytes, list[float]] | None:
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return found["separator"].encode(), [float(one) for one in found["thresholds"]]
 
 
 def _threshold(file: Path, labels: list[str]) -> tuple[int, float] | None:

@@ -53,6 +53,7 @@ class Bundle:
     sequence_length: int
     tolerance: float  # of a probability, between machines
     threshold: tuple[int, float] | None  # label id, and from which probability on it is answered
+    thresholds: tuple[float, ...] = ()  # by label id, of models that answer several labels
     fingerprint: str  # sha256 of the marker: told by whoever handed it over
 
     @property
@@ -153,6 +154,7 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
             sequence_length=_of(int, facts["sequence_length"]),
             tolerance=_of(float, facts["tolerance"]),
             threshold=_threshold(facts["threshold"]),
+            thresholds=tuple(_of(float, one) for one in _of(list, facts.get("thresholds", []))),
             fingerprint=fingerprint,
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -71,10 +71,11 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
             shards.
         FloatingPointError: the loss is no longer a finite number.
     """
-    if inputs.shards.task != "classification":
+    if inputs.shards.task == "language_model":
         raise ValueError(
-            "preprocess.task: must be classification, the one task that can be trained so far; "
-            f"received {inputs.shards.task!r}; its shards are made: run with --until preprocess"
+            "preprocess.task: must be classification or multi_label, the tasks that can be trained "
+            f"so far; received {inputs.shards.task!r}; its shards are made: run with --until "
+            "preprocess"
         )
     for name in ("train", "validation"):
         if inputs.shards.split(name).num_examples == 0:

@@ -37,7 +37,8 @@ class Config:
     # Of an average of the weights over the steps, of about the last 1 / (1 - ema_decay) of them: it
     # is judged on validation and kept in place of the weights. null: none, as 0.999 costs memory.
     ema_decay: float | None = None
-    best_by: Literal["loss", "accuracy"] = "loss"  # on validation: which epoch's weights are kept
+    # On validation: which epoch's weights are kept. Of multi-label data accuracy is over labels.
+    best_by: Literal["loss", "accuracy"] = "loss"
     early_stopping_patience: int | None = 2  # epochs without a better one; null: never stop
     # Widths of batches, or how many of them may be chosen to pad the rows least; empty: one,
     # sequence_length. A chip compiles forward and backward for each width.

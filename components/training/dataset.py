@@ -37,11 +37,13 @@ def training_batches(
     seed: int,
     start: tuple[int, int] = (0, 0),
     share: tuple[int, int] = (0, 1),
+    label_width: int | None = None,
 ) -> Any:
     """Every epoch after the other, each reshuffled and `num_steps` batches long.
 
-    Elements: features int32 `(B, L)`, labels int32 `(B,)`, weights float32 `(B,)`; L is one of
-    `lengths`, B the number of `rows` for it. Rows of weight 0 fill up the last batch of a bucket;
+    Elements: features int32 `(B, L)`, labels int32 `(B,)`, or `(B, label_width)` of 1 and 0 where
+    a row has several, weights float32 `(B,)`; L is one of `lengths`, B the number of `rows` for it.
+    Rows of weight 0 fill up the last batch of a bucket;
     they repeat a row of it.
 
     Args:
@@ -67,7 +69,7 @@ def training_batches(
 
     first_epoch, first_batch = start
     chunks = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_chunks).skip(first_batch)
-    return _finished(chunks, lengths, rows, has_text_pair)
+    return _finished(chunks, lengths, rows, has_text_pair, label_width)
 
 
 def validation_batches(
@@ -79,12 +81,13 @@ def validation_batches(
     has_text_pair: bool,
     num_steps: int,
     share: tuple[int, int] = (0, 1),
+    label_width: int | None = None,
 ) -> Any:
     """One pass in the order of the shards; elements as of `training_batches`."""
     names, kept = _share(split, folder, share)
     examples = kept(_read(tf.data.Dataset.from_tensor_slices(names), 1))
     chunks = _exactly(num_steps, _chunks(examples, lengths, rows), examples, len(rows), share)
-    return _finished(chunks, lengths, rows, has_text_pair)
+    return _finished(chunks, lengths, rows, has_text_pair, label_width)
 
 
 def repeated_batch(batches: Any, length: int) -> Any:
@@ -107,17 +110,17 @@ def in_one_shape(
     most_rows = max(rows) // num_parts
     most_positions = max(n * width for n, width in zip(rows, lengths, strict=True)) // num_parts
 
-    def filled(x: tf.Tensor, size: int) -> tf.Tensor:
-        parts = tf.reshape(x, [num_parts, -1])
-        full = tf.pad(parts, [[0, 0], [0, size - tf.shape(parts)[1]]])
-        return tf.ensure_shape(tf.reshape(full, [-1]), [num_parts * size])
+    def filled(x: tf.Tensor, size: int, *rest: int) -> tf.Tensor:
+        parts = tf.reshape(x, [num_parts, -1, *rest])
+        full = tf.pad(parts, [[0, 0], [0, size - tf.shape(parts)[1]], *[[0, 0] for _ in rest]])
+        return tf.ensure_shape(tf.reshape(full, [-1, *rest]), [num_parts * size, *rest])
 
     def fill(features: Any, labels: Any, weights: Any) -> tuple[Any, tf.Tensor, tf.Tensor]:
         bucket = tf.searchsorted(lengths, [tf.shape(features[TOKEN_IDS])[1]])
         features = {name: filled(x, most_positions) for name, x in features.items()}
         features[BUCKET] = tf.repeat(bucket, num_parts)
         features[BUCKET].set_shape([num_parts])
-        return features, filled(labels, most_rows), filled(weights, most_rows)
+        return features, filled(labels, most_rows, *labels.shape[1:]), filled(weights, most_rows)
 
     return batches.map(fill, num_parallel_calls=2, deterministic=True)
 
@@ -191,8 +194,15 @@ def _bucketed(examples: Any, lengths: Sequence[int], rows: Sequence[int]) -> Any
     )
 
 
-def _finished(chunks: Any, lengths: Sequence[int], rows: Sequence[int], has_text_pair: bool) -> Any:
+def _finished(
+    chunks: Any,
+    lengths: Sequence[int],
+    rows: Sequence[int],
+    has_text_pair: bool,
+    label_width: int | None,
+) -> Any:
     """Chunks -> full batches, parsed."""
+    label_shape = () if label_width is None else (label_width,)
     widths, sizes = tf.constant(lengths, tf.int32), tf.constant(rows, tf.int32)
     one_size = rows[0] if len(set(rows)) == 1 else None
     one_width = lengths[0] if len(lengths) == 1 else None
@@ -202,12 +212,14 @@ def _finished(chunks: Any, lengths: Sequence[int], rows: Sequence[int], has_text
         filling = tf.fill([size - tf.shape(serialized)[0]], serialized[0])
         serialized = tf.ensure_shape(tf.concat([serialized, filling], axis=0), [one_size])
         length = one_width or widths[bucket]
-        features, labels = parse_examples(serialized, has_text_pair=has_text_pair, length=length)
+        features, labels = parse_examples(
+            serialized, has_text_pair=has_text_pair, length=length, label_width=label_width
+        )
         weights = tf.ensure_shape(tf.sequence_mask(num_rows, size, dtype=tf.float32), [one_size])
         features = {
             name: tf.ensure_shape(value, [one_size, one_width]) for name, value in features.items()
         }
-        return features, tf.ensure_shape(labels, [one_size]), weights
+        return features, tf.ensure_shape(labels, [one_size, *label_shape]), weights
 
     batches = chunks.map(finish, num_parallel_calls=_BATCHES_AT_ONCE, deterministic=True)
     options = tf.data.Options()

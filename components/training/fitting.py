@@ -278,6 +278,7 @@ def _readers(
         "lengths": plan.lengths,
         "rows": [rows // lane.num_hosts for rows in plan.rows],
         "has_text_pair": shards.has_text_pair,
+        "label_width": shards.label_width,
     }
     training = partial(
         dataset.training_batches,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-SUMS = ("loss", "hits", "rows", "tokens")
-"""Over the rows of a window, in the order in which the devices keep them."""
+SUMS = ("loss", "hits", "rows", "tokens", "found", "named")
+"""Over the rows of a window, in the order in which the devices keep them. Of rows with several
+labels `hits` is the share of labels that are rightly on or off, `found` counts those that are
+rightly on, and `named` those that are on, in the answer and in truth together."""
 
 
 class BrokenLoss(FloatingPointError):
@@ -24,6 +26,8 @@ class Totals:
     hits: float = 0.0
     rows: float = 0.0
     tokens: float = 0.0
+    found: float = 0.0
+    named: float = 0.0
     steps_by_width: list[int] = field(default_factory=list)
 
     def add(self, other: Totals) -> None:
@@ -34,9 +38,12 @@ class Totals:
         self.steps_by_width = [a + b for a, b in zip(ours, other.steps_by_width, strict=True)]
 
     def means(self) -> dict[str, float]:
-        """What Keras' callbacks see: `loss` and `accuracy`, means over rows."""
+        """What Keras' callbacks see: `loss` and `accuracy`, means over rows, and where rows have
+        several labels `micro_f1`.
+        """
         rows = self.rows or 1.0
-        return {"loss": self.loss / rows, "accuracy": self.hits / rows}
+        means = {"loss": self.loss / rows, "accuracy": self.hits / rows}
+        return means | ({"micro_f1": 2 * self.found / self.named} if self.named else {})
 
 
 @dataclass(kw_only=True)

@@ -109,14 +109,21 @@ class Recorder(keras.callbacks.Callback):
             val_accuracy=logs["val_accuracy"],
             learning_rate=self._learning_rate(max(step - 1, 0)),
             seconds=self._seconds,
+            micro_f1=logs.get("micro_f1"),
+            val_micro_f1=logs.get("val_micro_f1"),
         )
         self._seconds = 0.0
         self.history.append(record)
         names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
-        self._point(step, {f"epoch/{name}": getattr(record, name) for name in names})
+        scalars = {name: getattr(record, name) for name in (*names, "micro_f1", "val_micro_f1")}
+        self._point(
+            step, {f"epoch/{n}": value for n, value in scalars.items() if value is not None}
+        )
+        f1 = record.val_micro_f1
         self._log.info(
             f"epoch {record.epoch}: loss {record.loss:.4f}, accuracy {record.accuracy:.4f}, "
-            f"val_loss {record.val_loss:.4f}, val_accuracy {record.val_accuracy:.4f}",
+            f"val_loss {record.val_loss:.4f}, val_accuracy {record.val_accuracy:.4f}"
+            + ("" if f1 is None else f", val_micro_f1 {f1:.4f}"),
             epoch=record.epoch,
             step=record.step,
             loss=record.loss,

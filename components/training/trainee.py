@@ -234,7 +234,8 @@ class Trainee(keras.Model):
         self.window_seconds = time.perf_counter() - started
         self._all_stop = sums.pop() > 0
         broken = sums.pop() > 0
-        steps = [round(n / self.distribute_strategy.num_replicas_in_sync) for n in sums[4:]]
+        num_replicas = self.distribute_strategy.num_replicas_in_sync
+        steps = [round(n / num_replicas) for n in sums[len(SUMS) :]]
         self.window = Totals(**dict(zip(SUMS, sums, strict=False)), steps_by_width=steps)
         name = "loss" if kind == "train" else "val_loss"
         if not math.isfinite(self.window.loss):
@@ -298,14 +299,32 @@ class Trainee(keras.Model):
 
 
 def _batch_sums(logits: Any, batch: Batch) -> tf.Tensor:
-    """Weighted sums over the rows, `SUMS`: cross entropy, right answers, rows, tokens; float32."""
+    """Weighted sums over the rows, `SUMS`, float32; labels are ids `(B,)` or 1 and 0 `(B, C)`."""
     features, labels, weights = batch
     logits = tf.cast(logits, tf.float32)
-    entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    hits = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels), tf.float32)
+    counts: list[tf.Tensor] = []
+    if labels.shape.rank == 1:
+        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
+        hits = tf.cast(right, tf.float32)
+    else:
+        entropy, hits, *counts = _of_several(logits, tf.cast(labels, tf.float32))
     tokens = tf.cast(tf.reduce_sum(features[PADDING_MASK], axis=1), tf.float32)
-    return tf.stack(
-        [tf.reduce_sum(x * weights) for x in (entropy, hits, tf.ones_like(hits), tokens)]
+    of_rows = [entropy, hits, tf.ones_like(hits), tokens, *counts]
+    sums = tf.stack([tf.reduce_sum(x * weights) for x in of_rows])
+    return tf.pad(sums, [[0, len(SUMS) - len(of_rows)]])
+
+
+def _of_several(logits_BC: tf.Tensor, labels_BC: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Of each row: the mean binary cross entropy of its labels, the share of those that are rightly
+    on or off, how many are rightly on, and how many on in the answer and in truth together.
+    """
+    on_BC = tf.cast(logits_BC > 0, tf.float32)  # from a probability of one half on
+    return (
+        tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels_BC, logits_BC), axis=1),
+        tf.reduce_mean(tf.cast(tf.equal(on_BC, labels_BC), tf.float32), axis=1),
+        tf.reduce_sum(on_BC * labels_BC, axis=1),
+        tf.reduce_sum(on_BC + labels_BC, axis=1),
     )
 
 

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from ... import files
 from ...example_spec import LABEL, SEGMENT_IDS, TOKEN_IDS
+from ...label_sets import multi_hot, names_of
 from ...reading.rows import Reject, reject
 from ..batching import batches
 from ..duplicates.dropped import Dropped
 from ..facts import RejectsFile, ShardFacts, ShardTask
-from ..labels import unknown_label
+from ..labels import unknown_label, unknown_name
 from ..privacy import Privacy, Redactor
 from ..rejects import private, write_rejects
 from ..statistics.builder import StatisticsBuilder
@@ -53,6 +54,21 @@ class ShardWork:
     scratch_dir: str
     privacy: Privacy
     kept_columns: tuple[str, ...] = ()
+    label_separator: str | None = None  # of multi-label data
+
+    def label_of(self, cell: str) -> Any:
+        """As the texts file has it: the label id, or of multi-label data a sorted list of them."""
+        if self.label_separator is None:
+            return self.label_ids[cell]
+        return sorted(self.label_ids[name] for name in names_of(cell, self.label_separator))
+
+    def targets(self, labels: list[Any]) -> Any:
+        """As examples have them: label ids `(B,)`, or `(B, C)` of 1 and 0."""
+        import numpy as np
+
+        if self.label_separator is None:
+            return np.asarray(labels)
+        return multi_hot(labels, self.num_labels).astype(np.int64)
 
 
 def write_shard(
@@ -69,12 +85,13 @@ def write_shard(
     with sink:
         for batch in keyed_batches(kept_rows(task, work, rejects)):
             keys, rows = [key for key, _ in batch], [row for _, row in batch]
-            labels = [work.label_ids[row.label] for row in rows]
+            labels = [work.label_of(row.label) for row in rows]
+            targets = work.targets(labels)
             tokens = tokenize(rows)
-            sink.write(encode_examples(_features(labels, tokens)))
+            sink.write(encode_examples(_features(targets, tokens)))
             sink.texts.add(keys, rows, labels)
-            counts.add(labels, tokens)
-            add_statistics(statistics, keys, rows, labels, tokens)
+            counts.add(targets, tokens)
+            add_statistics(statistics, keys, rows, targets, tokens)
     return sink.facts(counts, write_sorted(rejects, work))
 
 
@@ -82,10 +99,10 @@ def add_statistics(
     builder: StatisticsBuilder,
     keys: list[bytes],
     rows: list[SpilledRow],
-    labels: list[int] | None,
+    labels: Any | None,
     tokens: Tokens,
 ) -> None:
-    """Feeds one batch."""
+    """Feeds one batch; `labels` as of `ShardWork.targets`."""
     paired = tokens.segment_ids is not None
     builder.add(
         texts=[row.cleaned for row in rows],
@@ -113,8 +130,9 @@ def kept_rows(task: ShardTask, work: ShardWork, rejects: list[Reject]) -> Iterat
     redactor = Redactor(work.privacy)
     last_key, last = b"", None
     for key, row in read_sorted(task.spill_files, task.keys):
-        if row.label not in work.label_ids:
-            detail = unknown_label(row.label, work.label_ids)
+        strange = unknown_name(row.label, work.label_ids, work.label_separator)
+        if strange is not None:
+            detail = unknown_label(strange, work.label_ids)
             unknown = reject(row.file, row.row, "unknown_label", detail)
             rejects.append(private(unknown, redactor, work.privacy))
             continue
@@ -147,11 +165,12 @@ def write_sorted(rejects: list[Reject], work: ShardWork) -> RejectsFile | None:
     return write_rejects(sorted(rejects), work.scratch_dir) if rejects else None
 
 
-def _features(labels: list[int], tokens: Tokens) -> dict[str, tuple[Any, Any]]:
+def _features(targets: Any, tokens: Tokens) -> dict[str, tuple[Any, Any]]:
     """The columns of a batch, sorted by name as deterministic protobuf would."""
     import numpy as np
 
-    features = {LABEL: (np.asarray(labels), np.ones(len(labels), np.int64))}
+    width = 1 if targets.ndim == 1 else targets.shape[1]
+    features = {LABEL: (targets.ravel(), np.full(len(targets), width, np.int64))}
     if tokens.segment_ids is not None:
         features[SEGMENT_IDS] = tokens.segment_ids, tokens.row_lengths
     return features | {TOKEN_IDS: (tokens.token_ids, tokens.row_lengths)}
@@ -179,6 +198,7 @@ class ShardFiles:
                     texts,
                     has_text_pair=self._work.has_text_pair,
                     labelled=self._work.num_labels > 0,
+                    several=self._work.label_separator is not None,
                     kept_columns=self._work.kept_columns,
                 )
             )
@@ -217,13 +237,17 @@ class Counts:
 
         self._labels = np.zeros(num_labels, np.int64)
         self._lengths = np.zeros(sequence_length + 1, np.int64)
-        self._num_truncated = 0
+        self._num_truncated = self._num_unlabelled = 0
 
-    def add(self, labels: list[int], tokens: Tokens) -> None:
-        """Counts one batch."""
+    def add(self, targets: Any, tokens: Tokens) -> None:
+        """Counts one batch; `targets` as of `ShardWork.targets`."""
         import numpy as np
 
-        self._labels += np.bincount(labels, minlength=len(self._labels))
+        if np.ndim(targets) == 1:
+            self._labels += np.bincount(targets, minlength=len(self._labels))
+        else:
+            self._labels += targets.sum(axis=0)
+            self._num_unlabelled += int((targets.sum(axis=1) == 0).sum())
         self._lengths += np.bincount(tokens.row_lengths, minlength=len(self._lengths))
         self._num_truncated += int(tokens.truncated.sum())
 
@@ -235,6 +259,7 @@ class Counts:
             "num_documents": sum(lengths),
             "num_tokens": sum(length * count for length, count in enumerate(lengths)),
             "num_truncated": self._num_truncated,
+            "num_unlabelled": self._num_unlabelled,
             "label_counts": tuple(self._labels.tolist()),
             "length_counts": tuple(lengths),
         }

@@ -21,6 +21,7 @@ class TextsWriter:
         *,
         has_text_pair: bool,
         labelled: bool,
+        several: bool = False,
         kept_columns: Sequence[str] = (),
     ) -> None:
         import pyarrow as pa
@@ -31,7 +32,7 @@ class TextsWriter:
         if has_text_pair:
             columns.append((TEXT_PAIR, pa.string()))
         if labelled:
-            columns.append((LABEL, pa.int32()))
+            columns.append((LABEL, pa.list_(pa.int32()) if several else pa.int32()))
         columns += [(kept_column(name), pa.string()) for name in kept_columns]
         self._num_kept = len(kept_columns)
         self._schema = pa.schema(columns)
@@ -50,8 +51,8 @@ class TextsWriter:
             self._flush()
         self._writer.close()
 
-    def add(self, keys: list[bytes], rows: list[SpilledRow], labels: list[int] | None) -> None:
-        """Appends rows; `keys` ascend over all calls."""
+    def add(self, keys: list[bytes], rows: list[SpilledRow], labels: list[Any] | None) -> None:
+        """Appends rows; `keys` ascend over all calls, `labels` are ids, or lists of `several`."""
         values: list[list[Any]] = [self._ids(keys), [row.text for row in rows]]
         if self._paired:
             values.append([row.text_pair for row in rows])

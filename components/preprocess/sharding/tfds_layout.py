@@ -36,7 +36,8 @@ def tfds_files(
     """The content of each file by its name, to be put beside the folders of the splits.
 
     Args:
-        task: `classification`, or `language_model`, whose windows have no label.
+        task: `classification`, `multi_label`, whose label is a 1 or 0 for each, or
+            `language_model`, whose windows have none.
     """
     names = [TOKEN_IDS]
     if task == "language_model":
@@ -49,7 +50,10 @@ def tfds_files(
         features[LABEL] = _class_label(len(label_names))
         if all(map(_fits_on_a_line, label_names)):  # else the labels are read as numbers
             written[f"{LABEL}.labels.txt"] = "".join(f"{name}\n" for name in label_names)
-    supervised = (TOKEN_IDS, LABEL) if task == "classification" and not has_text_pair else ()
+    if task == "multi_label":
+        features[LABEL] = _integers(LABEL, length=len(label_names))
+        written[f"{LABEL}.names.json"] = _json(list(label_names))
+    supervised = (TOKEN_IDS, LABEL) if LABEL in features and not has_text_pair else ()
     return written | {
         "features.json": _json(_features_dict(features)),
         "dataset_info.json": _json(_info(splits, supervised)),
@@ -82,9 +86,9 @@ def _features_dict(features: dict[str, Any]) -> dict[str, Any]:
     return _feature("features_dict.FeaturesDict", featuresDict={"features": features})
 
 
-def _integers(name: str) -> dict[str, Any]:
-    """As many int64 as the row has tokens."""
-    tensor = {"shape": {"dimensions": ["-1"]}, "dtype": "int64", "encoding": "none"}
+def _integers(name: str, length: int = -1) -> dict[str, Any]:
+    """So many int64; -1: as many as the row has tokens."""
+    tensor = {"shape": {"dimensions": [str(length)]}, "dtype": "int64", "encoding": "none"}
     return _feature("tensor_feature.Tensor", tensor=tensor, description=_DOCS[name])
 
 

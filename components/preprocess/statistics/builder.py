@@ -63,9 +63,10 @@ class StatisticsBuilder:
         truncated: Any,
         keys: Sequence[bytes],
     ) -> None:
-        """One batch: cleaned texts, label ids int `(B,)` (None: unlabelled), token ids int32 `(N,)`
-        row after row, row lengths int64 `(B,)` (longer than the sequence length only as documents
-        of a language model), truncated bool `(B,)`, content keys of 16 bytes.
+        """One batch: cleaned texts, label ids int `(B,)`, or `(B, C)` of 1 and 0 where a row has
+        several (None: unlabelled), token ids int32 `(N,)` row after row, row lengths int64 `(B,)`
+        (longer than the sequence length only as documents of a language model), truncated bool
+        `(B,)`, content keys of 16 bytes.
         """
         self._num_rows += len(texts)
         self._num_truncated += int(np.count_nonzero(truncated))
@@ -80,7 +81,8 @@ class StatisticsBuilder:
             self._languages += languages([text])
         if labels is not None:
             labels = np.asarray(labels)
-            self._labels += np.bincount(labels, minlength=len(self._labels))
+            counts = np.bincount(labels, minlength=0) if labels.ndim == 1 else labels.sum(axis=0)
+            self._labels[: len(counts)] += counts
             self._add_terms(labels, token_ids, row_lengths, drawn < self._shares.terms)
 
     def build(self) -> Statistics:
@@ -121,7 +123,11 @@ class StatisticsBuilder:
             return
         token_ids = token_ids[np.repeat(chosen, row_lengths)]
         rows, keys = row_terms(self._table, token_ids, row_lengths[chosen])
-        self._waiting.append((labels[chosen][rows], keys))
+        of_rows = labels[chosen][rows]
+        if of_rows.ndim == 2:  # a term counts for each label of its row
+            places, of_rows = np.nonzero(of_rows)
+            keys = keys[places]
+        self._waiting.append((of_rows, keys))
         self._num_waiting += len(keys)
         if self._num_waiting >= _COUNT_AT:
             self._count_terms()

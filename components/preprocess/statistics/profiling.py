@@ -9,6 +9,7 @@ from typing import Any
 
 from ... import tokenizers
 from ...contracts import ShardSet
+from ...label_sets import multi_hot, names_of
 from .builder import StatisticsBuilder, sample_shares
 from .sums import Statistics, summarised
 from .terms import token_table
@@ -41,7 +42,7 @@ class Profiler:
 
     def profile(self, rows: Sequence[TextRow]) -> tuple[Statistics, tuple[str, ...]]:
         """Statistics of rows, texts without content left out, and the label names by id."""
-        names = tuple(sorted({row.label for row in rows if row.label is not None}))
+        names = tuple(sorted({name for row in rows for name in self._names(row)}))
         ids = {name: i for i, name in enumerate(names)}
         builder = StatisticsBuilder(
             token_table(self.vocabulary),
@@ -66,17 +67,20 @@ class Profiler:
         texts = [texts[i] for i in kept]
         pairs = None if pairs is None else [pairs[i] for i in kept]
         rows = [rows[i] for i in kept]
-        labels = [ids[row.label] for row in rows if row.label is not None]
+        labels = [[ids[name] for name in self._names(row)] for row in rows if row.label is not None]
         tokens = self._tokenize(texts, pairs)
         builder.add(
             texts=texts,
             pairs=pairs,
-            labels=labels if len(labels) == len(rows) else None,
+            labels=multi_hot(labels, len(ids)).astype(int) if len(labels) == len(rows) else None,
             token_ids=tokens.token_ids.values.numpy(),
             row_lengths=tokens.token_ids.row_lengths().numpy(),
             truncated=tokens.truncated.numpy(),
             keys=[row_key(row, i) for i, row in enumerate(rows)],
         )
+
+    def _names(self, row: TextRow) -> tuple[str, ...]:
+        return () if row.label is None else names_of(row.label, self._shards.label_separator)
 
     def _clean(self, texts: list[str]) -> list[str]:
         import tensorflow as tf

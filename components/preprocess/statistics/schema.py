@@ -101,7 +101,7 @@ def infer(
     return Schema(
         task=task,
         num_rows=train.num_rows,
-        labels=_labels(train, label_names),
+        labels=_labels(train, label_names, train.num_rows if task == "multi_label" else None),
         lengths=_lengths(train),
         max_unknown_rate=_room(train.unknown_rate, 0.01),
         min_coverage=_rounded(train.coverage / 2),
@@ -183,10 +183,14 @@ def _missing(rejected: Mapping[str, int]) -> dict[str, int]:
     return kinds
 
 
-def _labels(train: Statistics, label_names: Sequence[str]) -> LabelSchema | None:
-    total = int(train.label_counts.sum())
-    if not total:
+def _labels(
+    train: Statistics, label_names: Sequence[str], num_rows: int | None
+) -> LabelSchema | None:
+    """Shares of `num_rows`; None: of the rows that have a label."""
+    counted = int(train.label_counts.sum())
+    if not counted:
         return None
+    total = counted if num_rows is None else num_rows
     counts = zip(label_names, train.label_counts.tolist(), strict=True)
     return LabelSchema(shares={name: _rounded(count / total) for name, count in counts})
 

@@ -27,7 +27,7 @@ _HEAD = """\
 _COMMENTS = {
     "num_rows": "train rows seen; few rows allow larger shifts by chance",
     "labels": "another label than these is a violation; null: unlabelled",
-    "labels.shares": "of the train rows, summing to 1",
+    "labels.shares": "of the train rows, summing to 1 where each has one label",
     "labels.max_shift": "of the label shares of any split from these",
     "lengths": "in tokens a row, [CLS] and [SEP] included",
     "lengths.sequence_length": "at which rows are cut",

@@ -98,6 +98,8 @@ def row_terms(table: TokenTable, token_ids: Any, row_lengths: Any) -> tuple[Any,
     heads = (rows << _PAIR_BITS) + (ids << _ID_BITS)
     first = np.flatnonzero(double)
     found = np.concatenate([heads[single], heads[first] + ids[first + 1] + 1])
+    if not len(found):  # nothing but special, unknown and other tokens that are no words
+        return found, found
     found.sort()  # and then what differs from the one before: np.unique takes four times as long
     found = found[np.append(True, found[1:] != found[:-1])]
     return found >> _PAIR_BITS, found & _PAIR - 1

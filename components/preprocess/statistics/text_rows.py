@@ -14,7 +14,7 @@ from ...example_spec import LABEL, TEXT, TEXT_PAIR
 from ...reading import sources
 from ...reading.rows import Row
 from ...reading.source import Source
-from ..labels import configured_labels
+from ..labels import configured_labels, named
 from ..privacy import Redactor
 
 MAX_ROWS = 20_000  # enough to see labels shift by a hundredth
@@ -26,7 +26,7 @@ class TextRow(NamedTuple):
 
     text: str
     text_pair: str | None
-    label: str | None  # its name; None: unlabelled
+    label: str | None  # its name, or of multi-label data the cell; None: unlabelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def first_rows(shards: ShardSet, split: Split, most: int = MAX_ROWS) -> Iterator
                         return
                     most -= 1
                     label = cells.get(LABEL)
-                    name = None if label is None else shards.label_names[label]
+                    name = None if label is None else shards.answer(label)
                     yield TextRow(cells[TEXT], cells.get(TEXT_PAIR), name)
 
 
@@ -89,7 +89,8 @@ def file_rows(path: str, like: Mapping[str, Any], shards: ShardSet) -> Iterator[
     for file in sources.list_files(source, "train", "."):
         for row in sources.read(source, file):
             if isinstance(row, Row):
-                yield TextRow(row.text, row.text_pair, _label_name(row.label, ids, shards))
+                label = _label_name(row.label, ids, shards) if source.labelled else None
+                yield TextRow(row.text, row.text_pair, label)
 
 
 def redacted(row: TextRow, redactor: Redactor) -> TextRow:
@@ -103,6 +104,10 @@ def redacted(row: TextRow, redactor: Redactor) -> TextRow:
 
 
 def _label_name(cell: str, ids: Mapping[str, int], shards: ShardSet) -> str | None:
+    separator = shards.label_separator
+    if separator is not None:
+        names = {cell: shards.label_names[label_id] for cell, label_id in ids.items()}
+        return named(cell, names, separator)
     if not cell:
         return None
     return shards.label_names[ids[cell]] if cell in ids else cell
@@ -132,5 +137,6 @@ def _candidates(path: str, like: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         texts.append({"text_column": TEXT, "text_pair_column": None})
     for columns in texts:
         if label is not None:
-            yield columns | {"label_column": label, "label_map": like.get("label_map")}
+            labelled = {key: like.get(key) for key in ("label_map", "label_separator")}
+            yield columns | {"label_column": label} | labelled
         yield columns | {"label_column": None}

@@ -25,10 +25,10 @@ def stand_in(config: RunConfig) -> ShardSet:
     """
     preprocess = config.sections["preprocess"]
     source = preprocess.source
-    if preprocess.task != "classification":
+    if preprocess.task == "language_model":
         raise ValueError(
-            "preprocess.task: must be classification, the one task that can be trained so far; "
-            f"received {preprocess.task!r}; there is no train step to compile"
+            "preprocess.task: must be classification or multi_label, the tasks that can be trained "
+            f"so far; received {preprocess.task!r}; there is no train step to compile"
         )
     if source.label_names is None:
         raise ValueError(
@@ -40,6 +40,8 @@ def stand_in(config: RunConfig) -> ShardSet:
     counts = (0, 0, 0, *([_ROWS_A_LENGTH] * (length - 2)))
     return ShardSet(
         uri="",
+        task=preprocess.task,
+        label_separator=source.label_separator,
         splits=tuple(_split(name, counts) for name in ("train", "validation", "test")),
         label_names=tuple(source.label_names),
         has_text_pair=source.text_pair_column is not None,

@@ -176,14 +176,14 @@ def _lower(
     def step(features: Any, labels: Any, weights: Any) -> Any:
         return trainee.train_step((features, labels, weights))
 
-    batch = _batch(programs, has_text_pair=request.shards.has_text_pair)
+    batch = _batch(programs, request.shards)
     # Lowered for the CPU: "TPU" refuses weights that lie on the host.
     make = step.experimental_get_compiler_ir(*batch)
     (Path(request.folder) / file).write_bytes(make(stage="stablehlo_serialized"))
     return _inputs(trainee, step.get_concrete_function(*batch))
 
 
-def _batch(programs: Sequence[Program], *, has_text_pair: bool) -> tuple[Any, Any, Any]:
+def _batch(programs: Sequence[Program], shards: ShardSet) -> tuple[Any, Any, Any]:
     """A replica's, of zeros: of one bucket as it is, of several as `dataset.in_one_shape` does."""
     import tensorflow as tf
 
@@ -191,10 +191,11 @@ def _batch(programs: Sequence[Program], *, has_text_pair: bool) -> tuple[Any, An
     shape: tuple[int, ...] = (rows, programs[0].width)
     if len(programs) > 1:
         shape = (max(p.per_replica_batch_size * p.width for p in programs),)
-    features = {name: tf.zeros(shape, tf.int32) for name in model_inputs(has_text_pair)}
+    features = {name: tf.zeros(shape, tf.int32) for name in model_inputs(shards.has_text_pair)}
     if len(programs) > 1:
         features[BUCKET] = tf.zeros((1,), tf.int32)
-    return features, tf.zeros((rows,), tf.int32), tf.ones((rows,), tf.float32)
+    labels = (rows,) if shards.label_width is None else (rows, shards.label_width)
+    return features, tf.zeros(labels, tf.int32), tf.ones((rows,), tf.float32)
 
 
 def _inputs(trainee: Any, concrete: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:

@@ -25,6 +25,11 @@ MEASURED = Measured(
     cold_start_s=1.5,
     peak_memory_mb=700.0,
     size_mb=12.0,
+    micro_f1=0.7,
+    micro_f1_low=0.6,
+    average_precision=0.75,
+    micro_f1_gain_over_linear=-0.02,
+    micro_f1_drop_from_incumbent=0.03,
 )
 
 

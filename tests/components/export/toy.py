@@ -77,8 +77,11 @@ def write_shards(
     has_text_pair: bool = False,
     rows: tuple[int, ...] = (10, 90, 200),
     kind: TokenizerType = "wordpiece",
+    several: bool = False,
 ) -> ShardSet:
-    """`rows` of train, validation and test; two shards a split."""
+    """`rows` of train, validation and test; two shards a split. `several`: multi-label ones, with
+    the labels of `labels_on`.
+    """
     folder.mkdir(parents=True)
     vocabulary_file = FILE_NAMES[kind]
     path = folder / vocabulary_file
@@ -99,7 +102,7 @@ def write_shards(
     for name, num_rows in zip(SPLITS, rows, strict=True):
         halves = (num_rows // 3, num_rows - num_rows // 3)
         shards = tuple(
-            _write_shard(folder, f"{name}-{index}", size, tokenizer, rng, has_text_pair)
+            _write_shard(folder, f"{name}-{index}", size, tokenizer, rng, has_text_pair, several)
             for index, size in enumerate(halves)
         )
         splits.append(
@@ -116,8 +119,10 @@ def write_shards(
         )
     return ShardSet(
         uri=str(folder),
+        task="multi_label" if several else "classification",
         splits=tuple(splits),
         label_names=LABEL_NAMES,
+        label_separator="|" if several else None,
         has_text_pair=has_text_pair,
         sequence_length=SEQUENCE_LENGTH,
         tokenizer=kind,
@@ -133,6 +138,11 @@ def write_shards(
     )
 
 
+def labels_on(text: str) -> list[int]:
+    """Ids of the labels of a multi-label row; nothing is so so."""
+    return [label for label, word in enumerate(("dull", "great")) if word in text]
+
+
 def _write_shard(
     folder: Path,
     name: str,
@@ -140,6 +150,7 @@ def _write_shard(
     tokenizer: TextTokenizer,
     rng: random.Random,
     has_text_pair: bool,
+    several: bool,
 ) -> Shard:
     def text() -> str:
         return " ".join(rng.choices(WORDS, k=rng.randint(1, 12)))
@@ -150,12 +161,14 @@ def _write_shard(
     stored = {TOKEN_IDS: tokens.token_ids.to_list()}
     if has_text_pair:
         stored[SEGMENT_IDS] = tokens.segment_ids.to_list()
+    labels: list[Any] = [labels_on(one) for one in columns[0]] if several else [0] * size
+    hot = [[int(label in ids) for label in range(3)] for ids in labels] if several else [[0]] * size
     records = [
-        example({k: v[row] for k, v in stored.items()} | {LABEL: [0]}) for row in range(size)
+        example({k: v[row] for k, v in stored.items()} | {LABEL: hot[row]}) for row in range(size)
     ]
     write_records(folder / f"{name}.tfrecord", records)
     pq.write_table(
-        pa.table(dict(zip(names, columns, strict=True)) | {LABEL: [0] * size}),
+        pa.table(dict(zip(names, columns, strict=True)) | {LABEL: labels}),
         folder / f"{name}.parquet",
     )
     data = (folder / f"{name}.tfrecord").read_bytes()

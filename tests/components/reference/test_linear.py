@@ -21,7 +21,7 @@ def linear_accuracy(
     shards: ShardSet, split: str, *, max_train_rows: int, seed: int, log: Recorder
 ) -> float:
     model = linear.fitted(shards, max_train_rows=max_train_rows, seed=seed, log=log)
-    return linear.accuracy(model, shards, split, log)
+    return linear.judged(model, shards, split, log)[0]
 
 
 def test_majority_is_that_of_the_train_split(tmp_path: Path):

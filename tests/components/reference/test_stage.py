@@ -29,7 +29,9 @@ def test_what_cannot_be_judged_is_refused(
     packed = replace(corpus, task="language_model")
     empty = write_shards(tmp_path / "empty", {"train": [], "test": [("a", None, 1)]})
     for shards in (packed, empty):
-        with pytest.raises(ValueError, match=r"^preprocess.task: must be classification, with"):
+        with pytest.raises(
+            ValueError, match=r"^preprocess.task: must be classification or multi_label, with"
+        ):
             stage.run(stage.Config(), stage.Inputs(shards=shards), context)
 
 

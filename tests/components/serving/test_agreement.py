@@ -19,6 +19,7 @@ def answer(label: str, *probabilities: float, score: float | None = None) -> Ans
 
 EXACT = Rule(tolerance=1e-4)
 SPAM = Rule(tolerance=1e-4, threshold=(1, 0.3))  # ham, spam
+SEVERAL = Rule(tolerance=1e-4, thresholds=(0.5, 0.3))
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ SPAM = Rule(tolerance=1e-4, threshold=(1, 0.3))  # ham, spam
         (answer("b", 0.5, 0.5), answer("a", 0.50005, 0.49995), EXACT),  # as good as undecided
         (answer("spam", 0.6, 0.4, score=0.4), answer("spam", 0.6, 0.4), SPAM),
         (answer("ham", 0.70002, 0.29998), answer("spam", 0.69998, 0.30002), SPAM),
+        (answer("a|b", 0.6, 0.30002), answer("a", 0.6, 0.29998), SEVERAL),
     ],
 )
 def test_same_answers_agree(given: Answer, expected: Answer, rule: Rule) -> None:
@@ -44,6 +46,7 @@ def test_same_answers_agree(given: Answer, expected: Answer, rule: Rule) -> None
         (answer("ham", 0.6, 0.4), answer("spam", 0.6, 0.4), SPAM, "label ham, expected spam"),
         (answer("ham", 0.5, 0.5), answer("spam", 0.5, 0.5), SPAM, "label ham, expected spam"),
         (answer("a", 0.7, 0.3, score=0.9), answer("a", 0.7, 0.3), EXACT, "score 0.9"),
+        (answer("a", 0.6, 0.4), answer("a|b", 0.6, 0.4), SEVERAL, "label a, expected a|b"),
     ],
 )
 def test_other_answers_do_not(given: Answer, expected: Answer, rule: Rule, told: str) -> None:

@@ -47,7 +47,8 @@ def train(hardware: Any, wanted: dict[str, Any]) -> dict[str, Any]:
         "bert": BertSpec(num_layers=1, hidden_dim=16, intermediate_dim=16, dropout=dropout),
     }[wanted.pop("model")]
     with tempfile.TemporaryDirectory() as scratch:
-        shards = toy.shard_set(Path(scratch) / "shards")
+        several = wanted.pop("several", False)
+        shards = toy.shard_set(Path(scratch) / "shards", several=several)
         workdir = Path(scratch) / "train"
         workdir.mkdir()
         context = Context(

@@ -34,9 +34,11 @@ class Memory:
         self.notes.append((task, completed, total, note))
 
 
-def example(token_ids: list[int], label: int, segment_ids: list[int] | None = None) -> bytes:
+def example(
+    token_ids: list[int], label: int | list[int], segment_ids: list[int] | None = None
+) -> bytes:
     """One serialised tf.Example as the shards hold it."""
-    values = {"token_ids": token_ids, "label": [label]}
+    values = {"token_ids": token_ids, "label": label if isinstance(label, list) else [label]}
     if segment_ids is not None:
         values["segment_ids"] = segment_ids
     features = {
@@ -59,17 +61,24 @@ def rows(num_rows: int, seed: int) -> list[tuple[list[int], int]]:
     return made
 
 
-def shard_set(folder: Path, *, num_train: int = 90, num_validation: int = 21) -> ShardSet:
-    """Shards of `rows` under `folder`: training rows in three files, validation rows in two."""
+def shard_set(
+    folder: Path, *, num_train: int = 90, num_validation: int = 21, several: bool = False
+) -> ShardSet:
+    """Shards of `rows` under `folder`: training rows in three files, validation rows in two.
+
+    `several`: multi-label ones, with the labels of `labels_on`.
+    """
     splits = (
-        _split(folder, "train", rows(num_train, seed=1), num_files=3),
-        _split(folder, "validation", rows(num_validation, seed=2), num_files=2),
-        _split(folder, "test", rows(8, seed=3), num_files=1),
+        _split(folder, "train", rows(num_train, seed=1), num_files=3, several=several),
+        _split(folder, "validation", rows(num_validation, seed=2), num_files=2, several=several),
+        _split(folder, "test", rows(8, seed=3), num_files=1, several=several),
     )
     return ShardSet(
         uri=str(folder),
+        task="multi_label" if several else "classification",
         splits=splits,
-        label_names=("no", "yes"),
+        label_names=("no", "yes", "long") if several else ("no", "yes"),
+        label_separator="|" if several else None,
         has_text_pair=False,
         sequence_length=SEQUENCE_LENGTH,
         vocabulary_file="vocabulary.txt",
@@ -82,7 +91,15 @@ def shard_set(folder: Path, *, num_train: int = 90, num_validation: int = 21) ->
     )
 
 
-def _split(folder: Path, name: str, made: list[tuple[list[int], int]], num_files: int) -> Split:
+def labels_on(token_ids: list[int], label: int) -> list[int]:
+    """Of multi-label rows: only one of the two, or none in short rows; and whether it is long."""
+    short = len(token_ids) < 6
+    return [int(label == 0 and not short), int(label == 1 and not short), int(len(token_ids) > 10)]
+
+
+def _split(
+    folder: Path, name: str, made: list[tuple[list[int], int]], num_files: int, *, several: bool
+) -> Split:
     (folder / name).mkdir(parents=True, exist_ok=True)
     shards = []
     for i in range(num_files):
@@ -90,7 +107,8 @@ def _split(folder: Path, name: str, made: list[tuple[list[int], int]], num_files
         file = f"{name}/shard-{i:05d}-of-{num_files:05d}.tfrecord"
         with tf.io.TFRecordWriter(str(folder / file)) as writer:
             for token_ids, label in part:
-                writer.write(example(token_ids, label))
+                stored = labels_on(token_ids, label) if several else label
+                writer.write(example(token_ids, stored))
         content = (folder / file).read_bytes()
         shards.append(
             Shard(

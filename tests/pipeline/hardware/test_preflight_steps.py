@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +50,14 @@ def lowered(tmp_path: Path, *, preset: str | None = None, **train: Any) -> lower
             folder=str(tmp_path),
         )
     )
+
+
+def test_step_of_several_labels_takes_one_or_zero_for_each() -> None:
+    source = {"train": "rows.csv", "label_names": ["a", "b", "c"], "label_separator": "|"}
+    shards = data_sizes.stand_in(config(preprocess={"task": "multi_label", "source": source}))
+    program: Any = SimpleNamespace(per_replica_batch_size=4, width=8)
+    _, labels, weights = lowering._batch([program], shards)
+    assert (labels.shape, weights.shape) == ((4, 3), (4,))
 
 
 def test_step_is_lowered_with_a_branch_for_each_width_and_the_batch_of_one_replica(

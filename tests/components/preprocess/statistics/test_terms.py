@@ -56,6 +56,12 @@ def test_pair_of_words_and_word_of_two_pieces_are_terms() -> None:
     assert not any("." in term.term for label in terms.values() for term in label)
 
 
+def test_rows_of_nothing_but_unknown_tokens_have_no_terms() -> None:
+    table = token_table(("[UNK]", "[CLS]", "[SEP]"))
+    numbers, keys = row_terms(table, np.array([1, 0, 2, 1, 0, 2], np.int32), np.array([3, 3]))
+    assert len(numbers) == len(keys) == 0
+
+
 def test_term_counts_once_a_row() -> None:
     rows: list[Row] = [("late late late", 0), ("thanks", 1)] * 30
     late = next(term for term in found_terms(rows)[0] if term.term == "late")
