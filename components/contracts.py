@@ -1,7 +1,6 @@
 """Typed artifacts: what one stage leaves for the next. Standard library only.
 
-Every record is frozen and keyword-only. `uri` is the folder that holds the artifact; every
-`*_file` and `*_dir` is relative to it. Units stand in the names.
+All are frozen. `uri` is the folder of the artifact, every `*_file` and `*_dir` is relative to it.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from tpuline.pipeline import report
 from tpuline.pipeline.report import RunFacts
 
 from ..components.preprocess.statistics.made_statistics import ALL, VOCABULARY, Row, statistics
+from .report_page import HOSTILE, Page, html_of
 from .run_facts import finished
-from .test_report import HOSTILE, Page, html_of
 
 ROWS: list[Row] = [("the parcel is late", 0), ("please refund my cards", 1)] * 40
 STALE = Violation(

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tests.components.training import toy
 from tpuline.components.contracts import ShardSet, TrainedModel
-from tpuline.components.modeling import BagSpec, BertSpec, build
+from tpuline.components.modeling import BagSpec, build
 from tpuline.components.stage import Context
 from tpuline.components.train import stage
 from tpuline.components.training import dataset, loop, plan, speed
@@ -345,46 +345,3 @@ def test_empty_split_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="the validation split must hold rows"):
         stage.run(stage.Config(), stage.Inputs(shards=shards), context)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"epochs": 0}, "epochs: must be at least 1; received 0"),
-        ({"global_batch_size": 0}, "global_batch_size: must be at least 1"),
-        ({"shuffle_rows": 0}, "shuffle_rows: must be at least 1"),
-        ({"early_stopping_patience": 0}, "early_stopping_patience: .* null never stops early"),
-        ({"learning_rate": 0.0}, "learning_rate: must be a positive number"),
-        ({"clip_norm": math.inf}, "clip_norm: must be a positive number"),
-        ({"warmup_share": 1.0}, r"warmup_share: must be in \[0, 1\); received 1.0"),
-        ({"weight_decay": -0.1}, "weight_decay: must be in"),
-        ({"ema_decay": 1.0}, "ema_decay: must lie between 0 and 1; received 1.0"),
-        ({"buckets": (16, 16)}, r"buckets: must be positive and increasing; received \[16, 16\]"),
-        ({"buckets": (0, 16)}, "buckets: must be positive"),
-        ({"buckets": 0}, "buckets: must be at least 1; received 0"),
-        ({"accumulate_steps": 0}, "accumulate_steps: must be at least 1"),
-        ({"steps_per_call": 0}, "steps_per_call: .* null: by the hardware"),
-        ({"max_rollbacks": -1}, "max_rollbacks: must be at least 0"),
-    ],
-)
-def test_config_refuses_what_cannot_be(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{message}"):
-        stage.Config(**fields)
-
-
-def test_missing_preset_folder_is_seen_before_the_run(tmp_path: Path) -> None:
-    missing = stage.Config(model=BertSpec(preset=str(tmp_path / "none")))
-    with pytest.raises(ValueError, match=r"train\.model\.preset: .* existing folder"):
-        stage.check(missing, tmp_path)
-    stage.check(stage.Config(model=BertSpec(preset="bert_small_en_uncased")), tmp_path)
-
-
-def test_preset_folder_is_known_by_content_not_by_path(tmp_path: Path) -> None:
-    keys = []
-    for name, content in (("a", "one"), ("b", "one"), ("c", "two")):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "config.json").write_text(content)
-        config = stage.Config(model=BertSpec(preset=str(folder)))
-        keys.append(stage.identity(config, tmp_path))
-    assert keys[0] == keys[1] != keys[2]

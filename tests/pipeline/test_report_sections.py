@@ -1,0 +1,177 @@
+"""What the report of a run tells of variants, load, parts of the rows, and single answers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html as html_escapes
+import re
+from dataclasses import replace
+
+import pytest
+
+from tpuline.components.contracts import (
+    Incumbent,
+    Interval,
+    Threshold,
+)
+from tpuline.pipeline import report
+
+from .report_page import Page, html_of
+from .run_facts import INTENTS, finished, stopped_after, with_variants
+
+
+def test_variants_stand_side_by_side_with_the_chosen_one_and_remarks() -> None:
+    facts = with_variants()
+    document = report.to_json(facts)
+    assert document["choice"]["chosen"] == "int8"
+    words = " ".join(Page(html_of(facts)).words.split())
+    assert "Blessed: int8" in words and "Handed over is int8: best latency of 2." in words
+    assert "pruned: significantly worse (p = 1e-09); not smaller" in words
+    assert "-11.3 -14.0 to -8.0" in words
+    lines = "\n".join(report.summary_lines(document))
+    assert "chosen      int8: best latency of 2" in lines
+    assert "refused, significantly worse (p = 1e-09), not smaller" in lines
+
+
+def test_model_without_variants_has_no_section_on_them() -> None:
+    page = html_of(finished())
+    assert 'id="variants"' not in page and "Blessed<" in page
+
+
+def test_load_is_told_by_target_and_scenario_with_the_spread_of_repeats() -> None:
+    facts = finished()
+    document = report.to_json(facts)
+    assert [result["target"] for result in document["load"]["results"]][:2] == [
+        "in_process", "triton+grpc",
+    ]  # fmt: skip
+    page = html_of(facts)
+    words = " ".join(Page(page).words.split())
+    assert "103 94 to 120" in words and "within 50 ms" in words
+    assert document["load"]["rate_spreads"] == {"triton+grpc": pytest.approx(0.267, abs=1e-3)}
+    assert "104 spread 27%: unsteady" in words and '<small class="fail">spread' in page
+    assert "triton+http, multi_stream: 2 of 800 texts got no answer" in words
+    assert "answers otherwise than in process: '<b>': a probability differs" in words
+    assert "answers 656 texts, hostile ones among them, as in process" in words
+    assert "<refused>" not in page
+    lines = "\n".join(report.summary_lines(document))
+    assert (
+        "triton+grpc server: 103 texts/s (94 to 120 in 3), p50 2.94, p99 48.1 ms, rates found "
+        "differ by 27%, too much to rely on" in lines
+    )
+    assert "multi_stream: 311 texts/s, p50 2.94, p99 5.87 ms, does not count" in lines
+    assert "wire        triton+http: '<b>': a probability differs" in lines
+
+
+def test_spread_of_steady_repeats_is_told_without_alarm() -> None:
+    facts = finished()
+    assert facts.load
+    results = [
+        replace(one, asked_per_s=one.asked_per_s and 100.0 + one.repeat)
+        for one in facts.load.results
+    ]
+    steady = replace(facts, load=replace(facts.load, results=tuple(results)))
+    words = " ".join(Page(html_of(steady)).words.split())
+    assert "spread 2%" in words and "unsteady" not in words
+    lines = "\n".join(report.summary_lines(report.to_json(steady)))
+    assert "rates found differ by 2%" in lines and "too much" not in lines
+
+
+def test_spread_is_of_the_repeats_that_count() -> None:
+    load = finished().load
+    assert load
+    single, *found = load.results
+    spoilt = [replace(one, valid=one.repeat != 2) for one in found]
+    assert replace(load, results=(single, *spoilt)).rate_spreads() == {
+        "triton+grpc": pytest.approx(104.0 / 95.5 - 1)
+    }
+    assert replace(load, results=(single, found[0])).rate_spreads() == {}
+
+
+def test_run_that_measured_no_load_has_no_section_on_it() -> None:
+    whole = finished()
+    assert whole.load
+    quiet = replace(whole, load=replace(whole.load, results=(), wire=()))
+    assert report.to_json(quiet)["load"] is None
+    assert 'id="load"' not in html_of(quiet) and 'href="#load"' not in html_of(quiet)
+
+
+def test_parts_of_the_rows_and_changed_rows_stand_in_the_report() -> None:
+    facts = finished()
+    page = html_of(facts)
+    assert f"On parts of the rows; worst: label {INTENTS[0]}" in page
+    assert "<td>87.4%</td><td>+4.0</td><td>6.2%</td>" in page
+    quality = report.to_json(facts)["evaluate"]
+    assert [part["column"] for part in quality["slices"]] == ["characters", "label"]
+    assert quality["robustness"][1]["kind"] == "upper_case"
+
+
+def test_answers_stand_in_a_table_that_needs_no_script() -> None:
+    facts = finished()
+    assert facts.evaluation
+    page = html_of(facts)
+    count = len(facts.evaluation.mistakes)
+    assert f"The {count} most confident wrong answers, then the 1 least confident right" in page
+    assert '<form id="answers-filter" hidden>' in page  # the script shows it
+    table = page[page.index('<table id="answers">') :]
+    assert (
+        table.count('<tr class="was-wrong">') == count
+        and table.count('<tr class="was-right">') == 1
+    )
+    assert facts.evaluation.mistakes[0].text in html_escapes.unescape(table)
+
+
+def test_browser_is_told_to_run_no_script_but_our_own() -> None:
+    page = html_of(finished())
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';" in page
+    assert "innerHTML" not in script and "eval" not in script
+    without = html_of(stopped_after("train"))
+    assert "<script" not in without
+
+
+def test_incumbent_stands_beside_the_new_model() -> None:
+    facts = finished()
+    assert facts.evaluation
+    incumbent = Incumbent(
+        digest="0123456789abcdef",
+        accuracy=Interval(value=0.9, low=0.88, high=0.92),
+        macro_f1=Interval(value=0.89, low=0.87, high=0.91),
+        gained=20,
+        lost=12,
+        difference=Interval(value=0.014, low=-0.004, high=0.031),
+        p_value=0.22,
+        unknown_labels=("refund",),
+    )
+    facts = replace(facts, evaluation=replace(facts.evaluation, incumbent=incumbent))
+    words = " ".join(Page(html_of(facts)).words.split())
+    assert "20 only the new model has right, 12 only the old one" in words
+    assert "+1.4 points (-0.4 to +3.1, paired by row), no more than chance explains" in words
+    assert "The incumbent never answers refund." in words
+    lines = "\n".join(report.summary_lines(report.to_json(facts)))
+    assert "incumbent   90.0%; the new model gains +1.4 points (-0.4 to +3.1), p = 0.22" in lines
+
+
+def test_temperature_and_threshold_stand_in_the_report() -> None:
+    facts = finished()
+    assert facts.evaluation and facts.servable
+    threshold = Threshold(
+        label="refund", probability=0.7311, precision=0.95, recall=0.61, f1=0.743, num_rows=480
+    )
+    facts = replace(
+        facts,
+        servable=replace(facts.servable, temperature=1.84, threshold=threshold),
+        evaluation=replace(facts.evaluation, uncalibrated_error=0.082),
+    )
+    words = " ".join(Page(html_of(facts)).words.split())
+    assert "; 0.082 without temperature 1.84" in words
+    assert "refund from 0.7311 on 480 validation rows precision 0.950, recall 0.610" in words
+
+
+def test_model_of_another_runtime_is_called_as_what_it_is() -> None:
+    whole = finished()
+    assert whole.servable
+    page = html_of(replace(whole, servable=replace(whole.servable, format="onnx")))
+    assert "answering.load(Path(" in page and "tf.saved_model.load" not in page
+    assert ">ONNX<" in page and "saved_model_cli" not in page
