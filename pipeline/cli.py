@@ -303,12 +303,17 @@ def _bad_usage(command: str) -> Iterator[None]:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from ..components.prediction.config import TooManyRejects
+
     try:
         for line in predict_command.run(args):
             print(line)
     except RuntimeError as error:
         print(f"tpuline: {error}", file=sys.stderr)
         return FAILED
+    except TooManyRejects as error:
+        print(f"tpuline: {error}", file=sys.stderr)
+        return REFUSED
     return DONE
 
 

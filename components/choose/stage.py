@@ -7,11 +7,11 @@ else the machine does meanwhile would decide.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import texts
+from .. import paired, texts
 from ..contracts import Choice, EvalReport, Servable, ShardSet, VariantResult
 from ..stage import Context
 from .choosing import Rule, choose, remarks, with_front
@@ -62,23 +62,24 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Choice:
     base = next(iter(reports))
     right = {name: _right(report) for name, report in reports.items()}
     speeds = _in_turns(config, inputs, ctx)
-    results = [
-        _result(
-            name,
-            report,
+
+    def result(name: str, in_turns: Speed | None) -> VariantResult:
+        counts = paired.gained_and_lost(right[name], right[base])
+        return _result(
+            reports[name],
             servables[name],
-            right[name],
-            right[base],
-            config,
-            ctx.seed,
-            speeds.get(name),
+            name=name,
+            counts=counts,
+            num_rows=len(right[name]),
+            in_turns=in_turns,
+            usd_per_hour=config.usd_per_hour,
+            seed=ctx.seed,
         )
-        for name, report in reports.items()
-    ]
-    results = [
-        VariantResult(**(vars(result) | {"remarks": remarks(result, results[0])}))
-        for result in results
-    ]
+
+    results = [result(name, speeds.get(name)) for name in reports]
+    # Those that were not timed in turns are compared with what the base took alone.
+    bases = {True: results[0], False: result(base, None)}
+    results = [replace(one, remarks=remarks(one, bases[one.in_turns])) for one in results]
     chosen, reason = choose(results, config.rule)
     return Choice(
         uri=str(ctx.workdir),
@@ -126,24 +127,22 @@ def _right(report: EvalReport) -> np.ndarray:
 
 
 def _result(
-    name: str,
     report: EvalReport,
     servable: Servable,
-    right_N: np.ndarray,
-    base_right_N: np.ndarray,
-    config: Config,
-    seed: int,
+    *,
+    name: str,
+    counts: tuple[int, int],
+    num_rows: int,
     in_turns: Speed | None,
+    usd_per_hour: float | None,
+    seed: int,
 ) -> VariantResult:
-    from .. import paired
-
-    taken = in_turns or _alone(report)
-    price = config.usd_per_hour
-    counts = paired.gained_and_lost(right_N, base_right_N)
+    """Without remarks. `counts` are rows gained and lost against the base."""
+    taken, price = in_turns or _alone(report), usd_per_hour
     return VariantResult(
         name=name,
         accuracy=report.accuracy,
-        difference=paired.difference(*counts, len(right_N), samples=BOOTSTRAP_SAMPLES, seed=seed),
+        difference=paired.difference(*counts, num_rows, samples=BOOTSTRAP_SAMPLES, seed=seed),
         p_value=paired.mcnemar(*counts),
         p50_ms=taken.p50_ms,
         p99_ms=taken.p99_ms,

@@ -140,8 +140,12 @@ def _of_each(
             )
             thresholds.append(DEFAULT_THRESHOLD)
             continue
-        of_label = replace(rule, label=name)
-        chosen = threshold.choose(of_label, probabilities_NC[:, label], positive_N)
+        of_label, scores_N = replace(rule, label=name), probabilities_NC[:, label]
+        try:
+            chosen = threshold.choose(of_label, scores_N, positive_N)
+        except ValueError as error:  # of one label among many
+            log.warning(f"{name!r} takes the threshold of its largest F1: {error}")
+            chosen = threshold.choose(threshold.Rule(label=name), scores_N, positive_N)
         _tell(chosen, log)
         thresholds.append(chosen.probability)
     return tuple(thresholds)

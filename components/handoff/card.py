@@ -91,17 +91,18 @@ def _training(model: TrainedModel) -> list[str]:
 
 
 def _quality(report: EvalReport) -> Iterator[str]:
+    of_rows = "" if report.several is None else " (all labels of a row right)"
     yield f"On {report.num_examples:,} rows of the split `{report.split}`, with 95 % intervals."
     yield ""
     yield from _table(
         ("metric", "value"),
         [
-            ("accuracy", _interval(report.accuracy)),
+            (f"accuracy{of_rows}", _interval(report.accuracy)),
             ("macro F1", _interval(report.macro_f1)),
             *_several(report),
             ("expected calibration error", f"{report.expected_calibration_error:.3f}"),
-            ("accuracy of the most frequent label", f"{report.majority_accuracy:.3f}"),
-            ("accuracy of a linear model", f"{report.linear_accuracy:.3f}"),
+            (f"accuracy{of_rows} of the most frequent answer", f"{report.majority_accuracy:.3f}"),
+            (f"accuracy{of_rows} of a linear model", f"{report.linear_accuracy:.3f}"),
         ],
     )
     yield ""
@@ -116,7 +117,7 @@ def _quality(report: EvalReport) -> Iterator[str]:
 
 def _several(report: EvalReport) -> Iterator[tuple[str, str]]:
     found = report.several
-    if found is not None:  # accuracy is of rows with all labels right
+    if found is not None:
         yield "micro F1", _interval(found.micro_f1)
         yield "micro F1 of a linear model", f"{found.linear_micro_f1:.3f}"
         yield "average precision, mean over labels", f"{found.average_precision:.3f}"

@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -145,8 +146,16 @@ def _measured_of(config: Config, served: Served, seed: int) -> str:
         served.rows,
         served.labels,
         [platform.node(), platform.machine(), os.cpu_count()],
+        [_version(package) for package in ("mlcommons-loadgen", "tensorflow")],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # asking for it is told with what to install
+        return None
 
 
 def _servers(config: Config, log: Log) -> Servers:

@@ -64,17 +64,17 @@ Answer = tuple[str, float, Any]
 
 def _asked(ask: Ask, columns: Columns) -> list[Answer | str]:
     """By row: label, score and probabilities (C,), or what went wrong."""
+    num_rows = len(columns[0])
     try:
-        return _rows(ask(columns))
+        found = _rows(ask(columns))
     except Exception as error:  # of whatever runtime; none is left untold
-        num_rows = len(columns[0])
         if num_rows == 1:
-            alone: list[Answer | str] = [_told(error)]
+            found = [_told(error)]
         else:
-            alone = [_alone(ask, _picked(columns, [row])) for row in range(num_rows)]
-        if all(isinstance(answer, str) for answer in alone):
-            _check_model(ask, num_columns=len(columns))
-        return alone
+            found = [_alone(ask, _picked(columns, [row])) for row in range(num_rows)]
+    if all(isinstance(answer, str) for answer in found):
+        _check_model(ask, num_columns=len(columns))
+    return found
 
 
 def _alone(ask: Ask, row: Columns) -> Answer | str:
@@ -85,12 +85,11 @@ def _alone(ask: Ask, row: Columns) -> Answer | str:
 
 
 def _check_model(ask: Ask, *, num_columns: int) -> None:
-    try:
-        _rows(ask(tuple([PLAIN] for _ in range(num_columns))))
-    except Exception as error:
+    answer = _alone(ask, tuple([PLAIN] for _ in range(num_columns)))
+    if isinstance(answer, str):
         raise RuntimeError(
-            f"MODEL: must answer texts; it fails on {PLAIN!r}: {_told(error)}; export it again"
-        ) from error
+            f"MODEL: must answer texts; it fails on {PLAIN!r}: {answer}; export it again"
+        )
 
 
 def _rows(outputs: Mapping[str, Any]) -> list[Answer | str]:

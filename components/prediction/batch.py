@@ -17,7 +17,7 @@ from ..running import reach, runners
 from ..running.config import Running
 from ..running.progress import listening
 from ..stage import Log
-from .config import Config, in_own_words
+from .config import Config, TooManyRejects, in_own_words
 from .model_place import label_names, model_dir
 from .parts import Part, parts
 from .request import Request, check_same, claim, make_request
@@ -54,8 +54,8 @@ def predict(
     """Answers every row of the places `inputs`, which are as those of `preprocess.source`.
 
     Raises:
-        ValueError: there is no such model, input or column, `output` is of something else, or
-            more rows than `max_reject_share` have no answer; what was answered is kept.
+        ValueError: there is no such model, input or column, or `output` is of something else.
+        TooManyRejects: more rows than `max_reject_share` have no answer; the answers are kept.
         RuntimeError: the runner could not bring the work to an end.
     """
     folder, output = model_dir(model), _absolute(output)
@@ -72,6 +72,7 @@ def predict(
     finished = _finished(output, request)
     if finished is not None:
         log.info(f"{output}: done before")
+        _check_rejects(finished, config.max_reject_share)
         return finished
     claim(request, output)
     planned = parts(listed, config.shard_size_mb * 1_000_000)
@@ -176,11 +177,11 @@ def _check_rejects(made: Predictions, max_share: float) -> None:
     num_rejected = sum(made.rejected.values())
     if num_rejected > max_share * made.num_rows:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in made.rejected.items())
-        raise ValueError(
+        raise TooManyRejects(
             f"max_reject_share: at most {max_share:.2%} of the rows may have no answer; received "
             f"{num_rejected:,} of {made.num_rows:,} ({num_rejected / made.num_rows:.2%}): "
-            f"{reasons}; see {files.join(made.folder, REJECTS_FILE)}, and mend them, or raise the "
-            "share: the answers are kept, and the same command ends at once"
+            f"{reasons}; see {files.join(made.folder, REJECTS_FILE)}; raise the share, and the "
+            "same command ends at once, or mend these rows and name a new --output"
         )
 
 

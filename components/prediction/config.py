@@ -13,6 +13,10 @@ _WHO_WORKS = ("runner", "num_workers", "portable", "dataflow")
 _NO_ANSWERS = (*_WHO_WORKS, "max_reject_share")
 
 
+class TooManyRejects(Exception):
+    """More rows than are allowed have no answer; those of the others are there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Columns of the input, shape of the output, and below it who makes it: the same, whoever."""

@@ -235,7 +235,11 @@ class _Examination:
         answers = [_answer(self._ask([row])) for row in range(len(self._samples))]
         opened = self._bundle
         rule = Rule(
-            tolerance=opened.tolerance, threshold=opened.threshold, thresholds=opened.thresholds
+            tolerance=opened.tolerance,
+            threshold=opened.threshold,
+            thresholds=opened.thresholds,
+            label_names=opened.label_names,
+            label_separator=opened.label_separator,
         )
         wrong = samples.disagreements(self._samples, answers, rule)
         apart = max(difference(a, self._samples.expected(row)) for row, a in enumerate(answers))

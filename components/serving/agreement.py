@@ -27,6 +27,8 @@ class Rule:
     tolerance: float
     threshold: tuple[int, float] | None = None  # label id, and from which probability on it is it
     thresholds: tuple[float, ...] = ()  # by label id, of models that answer several
+    label_names: tuple[str, ...] = ()
+    label_separator: str | None = None  # between the names in a label; of these models only
 
 
 def rule_of(servable: Servable) -> Rule:
@@ -39,6 +41,8 @@ def rule_of(servable: Servable) -> Rule:
         tolerance=max(servable.parity.tolerance, TOLERANCE),
         threshold=threshold,
         thresholds=servable.thresholds,
+        label_names=servable.label_names,
+        label_separator=servable.label_separator,
     )
 
 
@@ -57,22 +61,39 @@ def disagreement(given: Answer, expected: Answer, rule: Rule) -> str:
     apart = difference(given, expected)
     if not apart <= rule.tolerance:  # written so that NaN differs
         return f"a probability differs by {apart:.3g}, allowed {rule.tolerance:.3g}"
-    if given.label != expected.label and not _undecided(expected.probabilities, rule):
+    if given.label != expected.label and not _may_be(given.label, expected.probabilities, rule):
         return f"label {_shown(given.label)}, expected {_shown(expected.label)}"
     if not min(abs(given.score - p) for p in given.probabilities) <= rule.tolerance:
         return f"score {given.score:.6g} is no probability of its label"
     return ""
 
 
-def _undecided(probabilities: Sequence[float], rule: Rule) -> bool:
+def _may_be(label: bytes, probabilities: Sequence[float], rule: Rule) -> bool:
+    """Whether a label other than the expected one is right, as the probabilities leave it open."""
+    if rule.label_separator is not None:
+        return _may_be_on(label, probabilities, rule, rule.label_separator)
     if rule.threshold is not None:
         label_id, least = rule.threshold
         return abs(probabilities[label_id] - least) <= rule.tolerance
-    if rule.thresholds:
-        pairs = zip(probabilities, rule.thresholds, strict=True)
-        return any(abs(probability - least) <= rule.tolerance for probability, least in pairs)
     best, *others = sorted(probabilities, reverse=True)
     return bool(others) and best - others[0] <= 2 * rule.tolerance
+
+
+def _may_be_on(label: bytes, probabilities: Sequence[float], rule: Rule, separator: str) -> bool:
+    """Of several labels: known names in their order, and only those in doubt on or off."""
+    ids = {name: label_id for label_id, name in enumerate(rule.label_names)}
+    names = _shown(label).split(separator) if label else []
+    on = [ids.get(name, -1) for name in names]
+    return (
+        -1 not in on
+        and on == sorted(set(on))
+        and all(
+            abs(probability - least) <= rule.tolerance or (label_id in on) == (probability >= least)
+            for label_id, (probability, least) in enumerate(
+                zip(probabilities, rule.thresholds, strict=True)
+            )
+        )
+    )
 
 
 def _shown(label: bytes) -> str:

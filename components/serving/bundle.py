@@ -54,6 +54,7 @@ class Bundle:
     tolerance: float  # of a probability, between machines
     threshold: tuple[int, float] | None  # label id, and from which probability on it is answered
     thresholds: tuple[float, ...] = ()  # by label id, of models that answer several labels
+    label_separator: str | None = None  # between these in an answer
     fingerprint: str  # sha256 of the marker: told by whoever handed it over
 
     @property
@@ -155,8 +156,10 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
             tolerance=_of(float, facts["tolerance"]),
             threshold=_threshold(facts["threshold"]),
             thresholds=tuple(_of(float, one) for one in _of(list, facts.get("thresholds", []))),
+            label_separator=_separator(facts.get("label_separator")),
             fingerprint=fingerprint,
         )
+        _check_thresholds(bundle)
     except (KeyError, TypeError, ValueError) as error:
         raise _edited(MARKER, f"lacks what it must say ({error})") from error
     if not NAME.fullmatch(bundle.name) or bundle.version < 1:
@@ -164,6 +167,19 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
     if not bundle.model_dir.is_dir():
         raise _edited(f"{bundle.name}/{bundle.version}", "is no folder of a model")
     return bundle
+
+
+def _separator(value: Any) -> str | None:
+    return None if value is None else str(_of(str, value))
+
+
+def _check_thresholds(bundle: Bundle) -> None:
+    """Models that answer several labels have a threshold for each, and others none."""
+    wanted = 0 if bundle.label_separator is None else len(bundle.label_names)
+    if len(bundle.thresholds) != wanted or not all(0 <= one <= 1 for one in bundle.thresholds):
+        raise ValueError(f"thresholds: must be {wanted} from 0 to 1")
+    if bundle.label_separator == "":
+        raise ValueError("label_separator: must not be empty")
 
 
 def _threshold(value: Any) -> tuple[int, float] | None:

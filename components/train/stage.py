@@ -57,6 +57,9 @@ def identity(config: Config, data_dir: Path) -> Any:
     facts = asdict(config)
     for name in _NO_DIFFERENCE:
         del facts[name]
+    facts["learning_rate"] = config.peak_learning_rate
+    if config.ema_decay is None:  # keys are as they were before there was one
+        del facts["ema_decay"]
     preset = getattr(config.model, "preset", None)
     if preset is not None and Path(preset).expanduser().is_dir():
         facts["model"]["preset"] = _digest(Path(preset).expanduser())

@@ -164,7 +164,7 @@ def _sinks(
     if config.mlflow is None or lane.worker_index:
         return (board,)
     params = {name: value for name, value in asdict(config).items() if name != "mlflow"}
-    params |= {"hardware": lane.description}
+    params |= {"hardware": lane.description, "learning_rate": config.peak_learning_rate}
     return board, Mlflow(config.mlflow, params, run_id=run_id, log=log)
 
 

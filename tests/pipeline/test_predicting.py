@@ -49,12 +49,12 @@ def test_model_that_answers_nothing_exits_with_1(
     assert "MODEL: must answer texts; it fails on 'a text like" in capsys.readouterr().err
 
 
-def test_rows_without_an_answer_beyond_their_share_exit_with_2(
+def test_rows_without_an_answer_beyond_their_share_exit_with_3(
     word_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_jsonl(tmp_path / "in.jsonl", [{"text": "poison"}] * 20)
     arguments = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out")]
-    assert cli.main(["predict", str(word_model), *arguments]) == 2
+    assert cli.main(["predict", str(word_model), *arguments]) == 3
     assert "received 20 of 20 (100.00%): model_failed: 20" in capsys.readouterr().err
 
 

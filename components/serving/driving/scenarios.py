@@ -60,6 +60,7 @@ def measure(
         try:
             seconds = warm_up(client, rows, size)
         except RequestFailed as error:
+            yield from (found[repeat] for repeat in repeats if repeat in found)
             yield _unanswered(target, scenario, str(error))
             continue
         if scenario == "server":

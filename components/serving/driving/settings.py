@@ -16,7 +16,7 @@ class Settings:
 
     scenarios: tuple[Scenario, ...] = ()  # none: nothing is measured
     p99_ms: float = 50.0  # server: the rate is sought at which p99 stays within it
-    min_duration_s: float = 5.0  # of each run; server makes about five for a repeat, 12 at most
+    min_duration_s: float = 5.0  # of each full run; server makes 12 at most for a repeat
     max_duration_s: float = 60.0  # a run that takes longer is ended, and does not count
     min_queries: int = 1000  # early stopping needs 662 to tell of a p99
     repeats: int = 3  # server: searches, whose spread is told

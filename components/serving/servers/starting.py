@@ -118,9 +118,12 @@ def running(kind: Kind, folder: Path, model: str, *, name: str) -> Any:
         )
         try:
             with _gone_with_us(process):
-                _wait(process, ports, command, lambda: _end_of(output), name)
-                yield ports, process.pid
-        finally:
+                try:
+                    _wait(process, ports, command, lambda: _end_of(output), name)
+                    yield ports, process.pid
+                finally:
+                    _stop(process)
+        finally:  # where it could not even be watched
             _stop(process)
 
 
@@ -181,7 +184,9 @@ def _end_of(output: IO[bytes]) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Asks it to end, and kills all of its processes where it does not."""
+    """Asks it to end, and kills all of its processes where it does not; once."""
+    if process.returncode is not None:
+        return
     process.terminate()  # nothing happens when it has ended
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_S)

@@ -66,6 +66,15 @@ def test_model_that_fails_whatever_it_is_asked_is_told() -> None:
         answers(broken, (["fine"],), max_rows=8)
 
 
+def test_model_that_never_answers_with_a_number_is_told() -> None:
+    def nowhere(columns: Columns) -> dict[str, np.ndarray]:
+        found = Model().ask((["a"] * len(columns[0]),))
+        return found | {"probabilities": np.full_like(found["probabilities"], np.nan)}
+
+    with pytest.raises(RuntimeError, match="a probability is no finite number; export it again"):
+        answers(nowhere, (["fine", "good"],), max_rows=8)
+
+
 def test_rows_that_all_break_the_model_are_not_its_fault() -> None:
     found = answered([*["poison"] * 9, "a"], max_rows=9)
     assert sorted(found.failures) == [*range(9)] and found.labels[9] == "short"

@@ -14,7 +14,7 @@ from tests.components.preprocess.test_same_bytes import job_service
 from tests.components.running.quiet_log import QuietLog
 from tpuline.components.prediction import batch, windows
 from tpuline.components.prediction.batch import Predictions
-from tpuline.components.prediction.config import Config
+from tpuline.components.prediction.config import Config, TooManyRejects
 from tpuline.components.running.config import Dataflow
 
 from .conftest import LABELS, write_jsonl
@@ -99,12 +99,14 @@ def test_too_many_rows_without_an_answer_are_an_error_and_the_answers_are_kept(
 ) -> None:
     mixed_file(tmp_path / "in.jsonl")
     expected = r"^max_reject_share: at most 5.00% .* 7 of 107 \(6.54%\): .*model_failed: 1.*rejects"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(TooManyRejects, match=expected):
         predict(word_model, "in.jsonl", tmp_path / "out", max_reject_share=0.05)
     assert not (tmp_path / "out/manifest.json").exists()
     assert len((tmp_path / "out/rejects.jsonl").read_text().splitlines()) == 7
     made = predict(word_model, "in.jsonl", tmp_path / "out", max_reject_share=0.08)
     assert (made.num_answered, made.num_reused) == (100, 100)
+    with pytest.raises(TooManyRejects):
+        predict(word_model, "in.jsonl", tmp_path / "out", max_reject_share=0.05)
 
 
 def test_windows_and_stripes_change_no_answer(

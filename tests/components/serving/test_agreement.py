@@ -19,7 +19,9 @@ def answer(label: str, *probabilities: float, score: float | None = None) -> Ans
 
 EXACT = Rule(tolerance=1e-4)
 SPAM = Rule(tolerance=1e-4, threshold=(1, 0.3))  # ham, spam
-SEVERAL = Rule(tolerance=1e-4, thresholds=(0.5, 0.3))
+SEVERAL = Rule(
+    tolerance=1e-4, thresholds=(0.5, 0.3, 0.2), label_names=("a", "b", "c"), label_separator="|"
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,8 @@ SEVERAL = Rule(tolerance=1e-4, thresholds=(0.5, 0.3))
         (answer("b", 0.5, 0.5), answer("a", 0.50005, 0.49995), EXACT),  # as good as undecided
         (answer("spam", 0.6, 0.4, score=0.4), answer("spam", 0.6, 0.4), SPAM),
         (answer("ham", 0.70002, 0.29998), answer("spam", 0.69998, 0.30002), SPAM),
-        (answer("a|b", 0.6, 0.30002), answer("a", 0.6, 0.29998), SEVERAL),
+        (answer("a|b", 0.6, 0.30002, 0.1), answer("a", 0.6, 0.29998, 0.1), SEVERAL),
+        (answer("", 0.49999, 0.1, 0.1), answer("a", 0.50001, 0.1, 0.1), SEVERAL),
     ],
 )
 def test_same_answers_agree(given: Answer, expected: Answer, rule: Rule) -> None:
@@ -46,7 +49,12 @@ def test_same_answers_agree(given: Answer, expected: Answer, rule: Rule) -> None
         (answer("ham", 0.6, 0.4), answer("spam", 0.6, 0.4), SPAM, "label ham, expected spam"),
         (answer("ham", 0.5, 0.5), answer("spam", 0.5, 0.5), SPAM, "label ham, expected spam"),
         (answer("a", 0.7, 0.3, score=0.9), answer("a", 0.7, 0.3), EXACT, "score 0.9"),
-        (answer("a", 0.6, 0.4), answer("a|b", 0.6, 0.4), SEVERAL, "label a, expected a|b"),
+        (answer("a", 0.6, 0.4, 0.1), answer("a|b", 0.6, 0.4, 0.1), SEVERAL, "expected a|b"),
+        # One label in doubt excuses none of the others, nor names and orders of one's own.
+        (answer("b|c", 0.6, 0.3, 0.1), answer("a|b", 0.6, 0.3, 0.1), SEVERAL, "expected a|b"),
+        (answer("b|a", 0.6, 0.3, 0.1), answer("a|b", 0.6, 0.3, 0.1), SEVERAL, "expected a|b"),
+        (answer("a|x", 0.6, 0.3, 0.1), answer("a|b", 0.6, 0.3, 0.1), SEVERAL, "expected a|b"),
+        (answer("a,b", 0.6, 0.3, 0.1), answer("a|b", 0.6, 0.3, 0.1), SEVERAL, "expected a|b"),
     ],
 )
 def test_other_answers_do_not(given: Answer, expected: Answer, rule: Rule, told: str) -> None:

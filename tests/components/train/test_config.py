@@ -37,6 +37,14 @@ def test_config_refuses_what_cannot_be(fields: dict[str, Any], message: str) -> 
         stage.Config(**fields)
 
 
+def test_what_makes_no_difference_to_the_weights_is_not_in_the_key(tmp_path: Path) -> None:
+    known = stage.identity(stage.Config(), tmp_path)
+    assert known == stage.identity(stage.Config(learning_rate=5e-4, keep_checkpoints=9), tmp_path)
+    assert "ema_decay" not in known
+    for fields in ({"ema_decay": 0.9}, {"learning_rate": 1e-4}):
+        assert known != stage.identity(stage.Config(**fields), tmp_path)
+
+
 def test_missing_preset_folder_is_seen_before_the_run(tmp_path: Path) -> None:
     missing = stage.Config(model=BertSpec(preset=str(tmp_path / "none")))
     with pytest.raises(ValueError, match=r"train\.model\.preset: .* existing folder"):

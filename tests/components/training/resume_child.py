@@ -31,7 +31,10 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"model": BagSpec(embedding_dim=8, hidden_dim=8, dropout=0.1), "ema_decay": 0.9},
     ),
     # Whatever else a step may keep: the scale of the loss, parts, a bucket's seeds.
-    "bert": ("mixed_float16", {"model": BERT, "accumulate_steps": 2, "buckets": (6, 10)}),
+    "bert": (
+        "mixed_float16",
+        {"model": BERT, "accumulate_steps": 2, "buckets": (6, 10), "ema_decay": 0.9},
+    ),
 }
 """Precision, and fields of the stage's config."""
 
