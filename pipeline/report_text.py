@@ -146,10 +146,14 @@ def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]
 
 def _incumbent(rival: Mapping[str, Any]) -> str:
     difference = {name: text(100 * share, "+.1f") for name, share in rival["difference"].items()}
-    return (
+    told = (
         f"{text(rival['accuracy']['value'], '.1%')}; the new model gains {difference['value']} "
         f"points ({difference['low']} to {difference['high']}), p = {text(rival['p_value'], '.2g')}"
     )
+    if (micro := rival["micro_f1_difference"]) is not None:
+        gain = {name: text(value, "+.3f") for name, value in micro.items()}
+        told += f"; in micro F1 {gain['value']} ({gain['low']} to {gain['high']})"
+    return told
 
 
 def batch_of(name: str) -> int:

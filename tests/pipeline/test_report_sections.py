@@ -13,6 +13,7 @@ import pytest
 from tpuline.components.contracts import (
     Incumbent,
     Interval,
+    SeveralLabels,
     Threshold,
 )
 from tpuline.pipeline import report
@@ -151,6 +152,37 @@ def test_incumbent_stands_beside_the_new_model() -> None:
     assert "The incumbent never answers refund." in words
     lines = "\n".join(report.summary_lines(report.to_json(facts)))
     assert "incumbent   90.0%; the new model gains +1.4 points (-0.4 to +3.1), p = 0.22" in lines
+
+
+def test_several_labels_are_told_with_micro_f1_and_average_precision() -> None:
+    facts = finished()
+    assert facts.evaluation
+    f1 = Interval(value=0.71, low=0.7, high=0.72)
+    several = SeveralLabels(
+        micro_f1=f1,
+        label_accuracy=0.97,
+        average_precision=0.81,
+        linear_micro_f1=0.6,
+        labels_a_row=1.3,
+        answered_a_row=1.2,
+    )
+    incumbent = Incumbent(
+        digest="0123456789abcdef", accuracy=f1, macro_f1=f1, gained=2, lost=1, difference=f1,
+        p_value=0.5, unknown_labels=(), micro_f1=Interval(value=0.701, low=0.69, high=0.71),
+        micro_f1_difference=Interval(value=0.009, low=-0.01, high=0.03),
+    )  # fmt: skip
+    per_class = tuple(replace(one, average_precision=0.456) for one in facts.evaluation.per_class)
+    evaluation = replace(
+        facts.evaluation, several=several, incumbent=incumbent, per_class=per_class
+    )
+    facts = replace(facts, evaluation=evaluation)
+    words = " ".join(Page(html_of(facts)).words.split())
+    assert "Micro F1: 0.710 of the new model, 0.701 of the old one" in words
+    assert "+0.009 (-0.010 to +0.030, paired by row)" in words
+    assert "Average precision" in words and words.count("0.456") == len(per_class)
+    lines = "\n".join(report.summary_lines(report.to_json(facts)))
+    assert "in micro F1 +0.009 (-0.010 to +0.030)" in lines
+    assert "Average precision" not in Page(html_of(finished())).words
 
 
 def test_temperature_and_threshold_stand_in_the_report() -> None:

@@ -35,6 +35,23 @@ def labels(
         "labels", "label shares", split, expected,
         np.array([counts.get(name, 0) for name in names]), schema.labels.max_shift,
     )  # fmt: skip
+    yield from _labels_a_row(schema, split, sum(counts.values()) / max(1, found.num_rows), found)
+
+
+def _labels_a_row(
+    schema: Schema, split: str, received: float, found: Statistics
+) -> Iterator[Violation]:
+    """Of multi-label data: shares among labels do not tell when all of them become rare."""
+    assert schema.labels is not None
+    expected = sum(schema.labels.shares.values())
+    chance = 3 / max(1.0, expected * min(found.num_rows, schema.num_rows)) ** 0.5
+    shift = abs(received / expected - 1)
+    if shift > max(schema.labels.max_shift, chance):
+        yield Violation(
+            what="labels.max_shift", split=split, expected=expected, received=received,
+            message=f"{split}: a row has {received:.2f} labels in the mean where {expected:.2f} "
+            "were expected",
+        )  # fmt: skip
 
 
 def lengths(schema: Schema, split: str, found: Statistics) -> Iterator[Violation]:

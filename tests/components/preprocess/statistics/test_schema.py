@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tpuline.components.preprocess.statistics import schema_file
+from tpuline.components.preprocess.statistics import schema_checks, schema_file
 from tpuline.components.preprocess.statistics.schema import (
     Schema,
     SchemaConfig,
@@ -71,6 +72,16 @@ def test_shift_of_labels_is_found_with_its_distance() -> None:
     assert found.what == "labels.max_shift" and found.expected == 0.1
     assert isinstance(found.received, float) and 0.1 < found.received < 0.5
     assert found.message.startswith("test: label shares are 0.")
+
+
+def test_labels_that_are_lost_evenly_are_found() -> None:
+    """Of multi-label data, where an empty cell is no missing one."""
+    found = statistics(ROWS, shares=ALL, num_labels=2)
+    half_without = replace(found, num_rows=2 * found.num_rows)
+    assert list(schema_checks.labels(inferred(), "test", found, NAMES)) == []
+    (lost,) = schema_checks.labels(inferred(), "test", half_without, NAMES)
+    assert (lost.what, lost.expected, lost.received) == ("labels.max_shift", 1.0, 0.5)
+    assert lost.message == "test: a row has 0.50 labels in the mean where 1.00 were expected"
 
 
 def test_few_rows_of_one_label_are_chance() -> None:
