@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 from tests.components.train.test_stage import train
 from tpuline.components.modeling import build
@@ -70,6 +73,28 @@ def test_average_is_what_validation_judges(tmp_path: Path) -> None:
     )
     assert [epoch.loss for epoch in plain] == [epoch.loss for epoch in averaged]
     assert all(one.val_loss != other.val_loss for one, other in zip(plain, averaged, strict=True))
+
+
+class StopInValidation(keras.callbacks.Callback):
+    """Sends SIGTERM to this process during the first validation."""
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_stopped_while_the_average_is_judged_it_goes_on_from_the_weights(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"epochs": 2, "steps_per_call": 1, "ema_decay": DECAY}
+    with pytest.raises(SystemExit):
+        train(_new(tmp_path / "stopped"), callbacks=(StopInValidation(),), **fields)
+    ours, whole = (
+        train(folder, **fields) for folder in (tmp_path / "stopped", _new(tmp_path / "whole"))
+    )
+    assert ours.trained.num_resumed == 1
+    assert [epoch.loss for epoch in ours.trained.history] == [
+        epoch.loss for epoch in whole.trained.history
+    ]
+    weights = [(done.workdir / done.trained.weights_file).read_bytes() for done in (ours, whole)]
+    assert weights[0] == weights[1]
 
 
 def _new(folder: Path) -> Path:
