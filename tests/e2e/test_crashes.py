@@ -16,7 +16,7 @@ from tpuline.pipeline import api, store
 
 from .conftest import Shrunk
 
-pytestmark = pytest.mark.timeout(600)  # up to five runs, four of them killed
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # up to five runs, four of them killed
 
 HALF_DONE = {
     # What a stage leaves on disk while it is still at work.

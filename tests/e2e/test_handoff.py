@@ -17,6 +17,8 @@ from tpuline.pipeline import api, cli
 
 from .conftest import Shrunk
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def handed_over(finished: Shrunk) -> Path:

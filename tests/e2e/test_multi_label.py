@@ -55,7 +55,7 @@ CONFIG: dict[str, Any] = {
     "handoff": {"samples": 8, "max_batch_size": 1},
 }
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from tpuline.pipeline.hardware import doctor
 
 from .conftest import SHRUNK, Shrunk
 
+pytestmark = pytest.mark.long
+
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 
 

@@ -18,6 +18,8 @@ from tpuline.pipeline.runlog import RunLog
 
 from .conftest import Shrunk
 
+pytestmark = pytest.mark.long
+
 # As TFDS has the data set: its name, config, version and class names.
 PREPARE = """
 import json, sys

@@ -12,6 +12,8 @@ from tpuline.pipeline import store
 
 from .conftest import Shrunk
 
+pytestmark = pytest.mark.long
+
 
 def test_two_runs_at_once_share_the_work(shrunk: Shrunk) -> None:
     first, second = (shrunk.start(until="export") for _ in range(2))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tpuline.components.serving import bundle
 from tpuline.pipeline import api
 
 from .conftest import Shrunk
+
+pytestmark = pytest.mark.long
 
 
 def test_variants_are_judged_side_by_side_and_the_chosen_one_is_handed_over(

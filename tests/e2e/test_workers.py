@@ -19,7 +19,7 @@ from tpuline.pipeline import api, store
 
 from .conftest import Shrunk
 
-pytestmark = pytest.mark.timeout(600)  # four processes, two at a time
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # four processes, two at a time
 ALONE = "hardware.replicas=null"  # each worker is one replica
 LONG = ("train.epochs=8", "train.early_stopping_patience=null", "train.checkpoint_every=10")
 

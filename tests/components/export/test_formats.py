@@ -48,7 +48,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Made(shards, toy.write_model(folder / "model", shards, spec), folder)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "format", [FORMATS[0], *(pytest.param(one, marks=pytest.mark.long) for one in FORMATS[1:])]
+)
 def test_format_answers_as_the_keras_model_does(made: Made, format: Format) -> None:
     if format == "litert" and made.model.model.type == "gru":
         with pytest.raises(ValueError, match=r"^serve_as: litert must be able to .* failed \("):
@@ -68,6 +70,7 @@ def test_format_answers_as_the_keras_model_does(made: Made, format: Format) -> N
     np.testing.assert_array_equal(answers["score"], answers["probabilities"].max(axis=1))
 
 
+@pytest.mark.long
 def test_batches_of_any_size_are_answered_alike(made: Made) -> None:
     """Compiled code is for few shapes; rows and columns that fill them up must not matter."""
     served = made.served(made.export("xla"))

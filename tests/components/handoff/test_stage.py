@@ -218,6 +218,7 @@ def test_bundle_without_samples_holds_no_text_of_the_data(made: Made, tmp_path: 
     assert "accuracy" not in [c.name for c in acceptance.accept(folder_of(handoff)).checks]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("format", ["xla", "onnx"])
 def test_other_formats_and_pairs_of_texts_are_handed_over(tmp_path: Path, format: Format) -> None:
     made = make(tmp_path, format=format, pair=True)
@@ -229,6 +230,7 @@ def test_other_formats_and_pairs_of_texts_are_handed_over(tmp_path: Path, format
     assert (handoff.num_warmup_requests > 0) is (format == "xla")
 
 
+@pytest.mark.long
 def test_server_that_answers_as_the_bundle_says_is_accepted(handed_over: Handoff) -> None:
     """Over both protocols; the server is a stand-in."""
     model = answering.load(bundle.read(folder_of(handed_over)).model_dir)

@@ -52,6 +52,7 @@ def test_without_a_choice_nothing_is_asked_and_it_says_so(
     assert log.warnings == ["load: nothing was measured, for no variant was chosen"]
 
 
+@pytest.mark.long
 def test_chosen_variant_is_asked_in_process_and_over_the_wire(
     corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
 ) -> None:
@@ -122,6 +123,7 @@ class Stopped(Recorder):
             raise KeyboardInterrupt
 
 
+@pytest.mark.long
 def test_run_that_is_stopped_goes_on_after_the_last_result(
     corpus: ShardSet, word_model: Servable, context: Context
 ) -> None:

@@ -21,6 +21,8 @@ from tpuline.components.train import stage as train
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
+pytestmark = pytest.mark.long
+
 HARDWARE = ConfiguredHardware(HardwareConfig(strategy="cpu", precision="float32"))
 BERT = BertSpec(num_layers=2, hidden_dim=16, num_heads=4, intermediate_dim=24, pooling="mean")
 

@@ -46,6 +46,7 @@ VARIANTS: dict[str, tuple[Variant, float]] = {
 QUICK = {("bert", "int8"), ("gru", "bfloat16"), ("bag", "int4")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "name"),
     [

@@ -121,6 +121,7 @@ def _wait_for(port: int) -> None:
     raise TimeoutError(f"nothing answers on port {port}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("train", ["val", pytest.param("train", marks=pytest.mark.slow)])
 @pytest.mark.timeout(600)
 def test_tweets_are_the_same_from_every_runner_and_any_number_of_files(

@@ -29,6 +29,8 @@ from tpuline.components.vocabulary import TokenizerType, load_vocabulary
 
 from .parity_texts import is_known, random_texts, real_texts, reason, sampled, well_formed
 
+pytestmark = pytest.mark.long
+
 DATA_SETS = (
     "ag_news",
     "banking77",

@@ -34,6 +34,8 @@ from tpuline.components.preprocess import stage
 from tpuline.components.running.config import Dataflow
 from tpuline.components.stage import Context
 
+pytestmark = pytest.mark.long
+
 WHERE = "import tpuline.components.contracts as c; print(c.__file__)"
 
 

@@ -22,7 +22,7 @@ SHORT = {"dropout": 0.0, "epochs": 1, "global_batch_size": 8, "buckets": [10]}
 WHOLE = SHORT | {"epochs": 3, "global_batch_size": 120, "buckets": [], "learning_rate": 0.05}
 EXACT = NOISY | {"dropout": 0.0, "learning_rate": 0.01, "clip_norm": 0.05}
 
-pytestmark = pytest.mark.timeout(900)  # the fixture waits for six processes
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # the fixture waits for six processes
 
 FOUR = pytest.param(4, marks=pytest.mark.slow)
 

@@ -49,6 +49,7 @@ def curves(trained: dict[str, Any]) -> list[list[float]]:
     return [[epoch[name] for name in names] for epoch in trained["history"]]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # four processes, each of which imports TensorFlow
 @pytest.mark.parametrize("model", ["bag", pytest.param("bert", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("replicas", [1, 2])

@@ -21,7 +21,7 @@ LOGITS = np.array([[2.0, -1.0, 0.5], [-3.0, 0.1, -0.2], [9.0, 9.0, -9.0]], np.fl
 LABELS = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1]], np.int32)
 MASK = {"padding_mask": np.ones((3, 4), np.int32)}
 
-pytestmark = pytest.mark.timeout(900)  # children import TensorFlow, too
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # children import TensorFlow, too
 
 
 def sums(logits: Any, weights: list[float]) -> Totals:

@@ -19,6 +19,8 @@ from tpuline.pipeline.hardware.preflight import compiling, data_sizes, lowering,
 from tpuline.pipeline.hardware.preflight.environment import VARIABLE
 from tpuline.pipeline.runlog import RunLog
 
+pytestmark = pytest.mark.long
+
 BYTECODE = b"ML\xefR"  # what MLIR files begin with
 VOCABULARY, WIDTH, LABELS = 200, 16, 3
 TINY_BERT = {"type": "bert", "num_layers": 1, "num_heads": 2, "hidden_dim": 16}

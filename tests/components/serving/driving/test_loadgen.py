@@ -119,6 +119,7 @@ class Queue(Words):
             return super().texts(columns)
 
 
+@pytest.mark.long
 def test_server_finds_about_the_rate_that_the_target_can_bear() -> None:
     """A run of a second also bears a queue that is within the bound at its end."""
     settings = replace(QUICK, p99_ms=500.0, repeats=2)
