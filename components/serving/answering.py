@@ -167,8 +167,8 @@ class TokenModel(Answering):
 
 
 def _direct(signature: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A signature without what Python does around each call of it: 0.2 to 0.4 ms here, a good part
-    of what a small model takes. The op that runs is the one that the call would end in.
+    """A signature without what Python does around each call of it, which is a good part of what a
+    small model takes. The op that runs is the one that the call would end in.
     """
     import tensorflow as tf
 
