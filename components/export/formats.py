@@ -14,6 +14,7 @@ import tensorflow as tf
 from ..example_spec import model_inputs
 from ..graph_tokenizer import TextTokenizer
 from ..presets import first_line
+from ..serving import plain_texts
 from ..serving.answering import (
     LABELS_FILE,
     MODEL_FILES,
@@ -39,8 +40,11 @@ def write(
     format: str,
     labels_file: Path,
     has_text_pair: bool,
+    plain: str | None,
 ) -> None:
     """Fills `folder` with what `serving.answering.TokenModel` reads.
+
+    `plain` is the `serving.plain_texts.description` of the tokenizer; None where there is none.
 
     Raises:
         ValueError: the converter is not installed, or cannot convert the model.
@@ -61,6 +65,8 @@ def write(
         ) from error
     _save_tokenizer(folder / TOKENIZER_DIR, tokenizer, has_text_pair)
     (folder / LABELS_FILE).write_bytes(labels_file.read_bytes())
+    if plain is not None:
+        (folder / plain_texts.FILE).write_text(plain, encoding="utf-8")
     if isinstance(head, SeveralHead):
         several = {"separator": head.separator, "thresholds": head.thresholds}
         (folder / SEVERAL_FILE).write_text(json.dumps(several) + "\n", encoding="utf-8")

@@ -12,13 +12,13 @@ from ..contracts import Format, Servable, ShardSet, TrainedModel
 from ..restoring import restored
 from ..serving.found import one_line
 from ..stage import Context
-from ..vocabulary import file_fingerprint
+from ..vocabulary import file_fingerprint, load_vocabulary
 from .threshold import Rule
 
 if TYPE_CHECKING:
     from .head import Head
 
-VERSION = 4
+VERSION = 5
 EACH_VARIANT = True
 
 MIN_PARITY_TEXTS = 256
@@ -179,6 +179,7 @@ def _save(model: Any, shards: ShardSet, folder: Path, format: Format, head: Head
                 format=format,
                 labels_file=labels,
                 has_text_pair=shards.has_text_pair,
+                plain=_plain(shards),
             )
             return
         served = ServedClassifier(
@@ -191,3 +192,16 @@ def _save(model: Any, shards: ShardSet, folder: Path, format: Format, head: Head
             shapes=shapes(shards.sequence_length) if format == "xla" else None,
         )
         served.save(folder, vocabulary_file=vocabulary_file, labels_file=labels)
+
+
+def _plain(shards: ShardSet) -> str | None:
+    """How plain texts are tokenised without the graph: of WordPiece, and rows of one text."""
+    from ..serving import plain_texts
+
+    if shards.tokenizer != "wordpiece" or shards.has_text_pair:
+        return None
+    return plain_texts.description(
+        load_vocabulary(Path(shards.uri) / shards.vocabulary_file),
+        lowercase=shards.lowercase,
+        sequence_length=shards.sequence_length,
+    )

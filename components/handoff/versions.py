@@ -15,7 +15,7 @@ from .. import contracts
 from ..wheels import build_wheel, installed_version, package_files, tensorflow_version
 
 RUNTIMES = {"onnx": "onnxruntime", "litert": "ai-edge-litert", "openvino": "openvino"}
-"""What a format needs to run, besides TensorFlow for its tokenizer."""
+"""What a format needs to run, besides TensorFlow and `tokenizers` for its texts."""
 
 _SERVING = ("tensorflow-text", "tensorflow-serving-api", "numpy", "filelock", "protobuf", "grpcio")
 _COMMAND = {"tpuline": "tpuline.pipeline.cli:main"}
@@ -23,7 +23,7 @@ _COMMAND = {"tpuline": "tpuline.pipeline.cli:main"}
 
 def serving_requirements(format: str) -> dict[str, str]:
     """Distribution to version: what it takes to load the model, ask it, and check the bundle."""
-    names = (*_SERVING, *([RUNTIMES[format]] if format in RUNTIMES else []))
+    names = (*_SERVING, *((RUNTIMES[format], "tokenizers") if format in RUNTIMES else ()))
     found = {"tensorflow": tensorflow_version()}
     for name in names:
         version = installed_version(name)

@@ -1,7 +1,8 @@
 """A folder that export made -> answers to raw texts, whatever the format. Imports what it needs.
 
 A SavedModel answers by itself. Of other formats the folder holds the tokenizer as a SavedModel, the
-part from tokens to probabilities as the runtime wants it, and the labels.
+part from tokens to probabilities as the runtime wants it, and the labels; of a WordPiece tokenizer
+what plain texts need besides.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..example_spec import TEXT, TEXT_PAIR
+from ..example_spec import PADDING_MASK, TEXT, TEXT_PAIR, TOKEN_IDS
+from .plain_texts import padded, plain_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,10 +130,11 @@ class SavedModel(Answering):
 
 
 class TokenModel(Answering):
-    """A tokenizer of TensorFlow's before a model of another runtime."""
+    """A tokenizer of TensorFlow's before a model of another runtime; plain texts go past it."""
 
     def __init__(self, folder: Path, run: Run) -> None:
         self._tokenizer = SavedModel(folder / TOKENIZER_DIR)
+        self._plain = plain_tokenizer(folder)
         self._run = run
         labels = (folder / LABELS_FILE).read_text(encoding="utf-8").split("\n")[:-1]
         self._labels = [label.encode() for label in labels]
@@ -156,13 +159,25 @@ class TokenModel(Answering):
         }
 
     def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:
-        ids: np.ndarray = self._features(columns)["token_ids"]
+        ids: np.ndarray = self._features(columns)[TOKEN_IDS]
         return ids
 
     def tokens(self, features: Features) -> np.ndarray:
         return self._run(features)
 
     def _features(self, columns: Sequence[Sequence[str | bytes]]) -> Features:
+        if self._plain is None:
+            return self._by_graph(columns)
+        rows: list[Any] = self._plain.rows(columns[0])
+        others = [place for place, row in enumerate(rows) if row is None]
+        if others:
+            features = self._by_graph([[columns[0][place] for place in others]])
+            lengths = features[PADDING_MASK].sum(axis=1)
+            for place, ids, length in zip(others, features[TOKEN_IDS], lengths, strict=True):
+                rows[place] = ids[:length]
+        return padded(rows)
+
+    def _by_graph(self, columns: Sequence[Sequence[str | bytes]]) -> Features:
         return self._tokenizer._ask("serving_default", self._tokenizer._strings(columns))
 
 

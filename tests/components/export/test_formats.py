@@ -101,6 +101,21 @@ def test_answers_are_those_of_the_signature_itself(made: Made, format: Format) -
         served._ask("serving_default", {"texts": columns[0]})
 
 
+@pytest.mark.long
+def test_plain_texts_are_answered_alike_past_the_graph_and_through_it(made: Made) -> None:
+    servable = made.export("onnx")
+    served = made.served(servable)
+    texts = ["great film", "caf\u00e9 <br /> dull", "", "what a plot", "\u00fcber"]
+    columns = [texts, texts[::-1]] if made.shards.has_text_pair else [texts]
+    together = served.texts(columns)["probabilities"]
+    file = Path(servable.uri) / servable.saved_model_dir / "tokenizer.json"
+    assert file.is_file() != made.shards.has_text_pair
+    file.unlink(missing_ok=True)
+    through = made.served(servable)
+    np.testing.assert_array_equal(served.token_ids(columns), through.token_ids(columns))
+    np.testing.assert_allclose(through.texts(columns)["probabilities"], together, atol=1e-6)
+
+
 @pytest.mark.parametrize(("format", "extra"), [("onnx", "onnx"), ("openvino", "openvino")])
 def test_missing_runtime_is_told_with_its_extra(
     made: Made, format: Format, extra: str, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,7 @@ from tpuline.components.modeling import BagSpec, build
 from tpuline.components.preprocess.vocabulary.config import FILE_NAMES, Vocabulary
 from tpuline.components.preprocess.vocabulary.learning import learn_file
 from tpuline.components.sentencepiece_model import load_processor
+from tpuline.components.serving import plain_texts
 from tpuline.components.tokenizers import load, tokens
 from tpuline.components.vocabulary import TokenizerType, load_vocabulary
 
@@ -234,6 +235,32 @@ def test_saved_model_sees_real_texts_as_preprocessing_does(
     served_ids, served_lengths = learnt_really.served(kind, texts)
     assert (lengths == served_lengths).all()
     assert (ids == served_ids).all()
+
+
+@pytest.mark.parametrize("num_rows", NUM_ROWS)
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_plain_texts_are_the_same_past_the_graph(
+    lowercase: bool,
+    num_rows: int | None,
+    learnt_really: Learnt,
+    real_data: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    vocabulary = load_vocabulary(learnt_really.folder / FILE_NAMES["wordpiece"])
+    file = tmp_path / plain_texts.FILE
+    file.write_text(
+        plain_texts.description(vocabulary, lowercase=lowercase, sequence_length=SEQUENCE_LENGTH)
+    )
+    past = plain_texts.PlainTokenizer(file)
+    texts = [text for name in DATA_SETS for text in sampled(real_texts(real_data(name)), num_rows)]
+    ids, lengths = preprocessed(learnt_really.tokenizer("wordpiece", lowercase=lowercase), texts)
+    rows = past.rows(texts)
+    num_plain = 0
+    for row, expected in zip(rows, np.split(ids, np.cumsum(lengths)[:-1]), strict=True):
+        if row is not None:
+            num_plain += 1
+            assert row == expected.tolist()
+    assert num_plain > len(texts) / 2
 
 
 def test_library_differs_only_on_characters_that_its_tables_do_not_know(
