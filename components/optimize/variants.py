@@ -17,7 +17,7 @@ class Keep:
 
     `xla` compiles the part from tokens on, once for each shape. ONNX, LiteRT and OpenVINO take the
     same part in their own runtimes, and need the extra of their name; the tokenizer stays
-    TensorFlow's.
+    TensorFlow's, which plain texts go past (`serving.plain_texts`).
     """
 
     type: Literal["keep"] = "keep"
