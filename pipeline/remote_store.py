@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .store import (
     EVENTS,
     FORMAT,
     MANIFEST,
+    PREFLIGHTS,
     Manifest,
     Store,
     StoredFile,
@@ -38,6 +40,11 @@ from .store import (
 
 NUM_TRANSFERS = 8
 """Files on their way at the same time."""
+
+
+def _stays(file: str) -> bool:
+    """Whether a file in the folder of a run is not that run's own."""
+    return file == EVENTS or fnmatch(file, PREFLIGHTS)
 
 
 class RemoteStore(Store):
@@ -126,15 +133,19 @@ class RemoteStore(Store):
         return files.join(self.url, name)
 
     def start_run(self, name: str) -> Path:
-        """Fetches the events of earlier runs: new ones are appended, the file is uploaded whole."""
+        """Fetches the events of earlier runs, for new ones are appended and the file is uploaded
+        whole, and what a preflight left, which the report of this run looks at.
+        """
         folder = super().start_run(name)
-        with suppress(FileNotFoundError):
-            files.copy(files.join(self.url, name, EVENTS), str(folder / EVENTS))
+        for info in files.below(self.run_place(name)):
+            file = info.path.rpartition("/")[2]
+            if _stays(file):
+                files.copy(info.path, str(folder / file))
         return folder
 
     def withdraw_run(self, name: str) -> None:
         for info in files.below(self.run_place(name)):
-            if not info.path.endswith(f"/{EVENTS}"):
+            if not _stays(info.path.rpartition("/")[2]):
                 files.remove(info.path)
 
     def publish_run(self, name: str) -> None:

@@ -308,7 +308,7 @@ def _status(artifacts: dict[type, Any], error: StageError | None) -> Status:
 def _utilisation(artifacts: dict[str, Any], folder: Path) -> Utilisation | None:
     """Of the chips by the training, where a preflight of this run's name lies in its folder."""
     stored = []
-    for path in sorted(folder.glob("preflight-*.json")):
+    for path in sorted(folder.glob(store.PREFLIGHTS)):
         with suppress(ValueError, OSError):
             stored.append(load_result(path))
     trained = [a for a in artifacts.values() if isinstance(a, TrainedModel)]

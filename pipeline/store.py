@@ -26,6 +26,7 @@ from ..components import files
 
 MANIFEST = "manifest.json"
 EVENTS = "events.jsonl"  # in the folder of a run
+PREFLIGHTS = "preflight-*.json"  # there too: of the config, not of one run
 FORMAT = 1
 
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 from ..example_spec import PADDING_MASK
 from .buckets import BUCKET
 from .lesson import Masks, Objective
+from .one_shape import check_one_shape
 from .optimizer import summed
 from .progress import SUMS, BrokenLoss, Progress, Totals
 
@@ -287,12 +288,7 @@ class Trainee(keras.Model):
 
         def run(iterator: Any, num_steps: tf.Tensor) -> tf.Tensor:
             first.extend([] if first else [iterator.element_spec])
-            if first[0] != iterator.element_spec:
-                raise RuntimeError(
-                    "train: batches must keep the shapes that the step was compiled for, "
-                    f"{first[0]}; received an iterator of {iterator.element_spec}; give fit "
-                    "batches as `dataset.in_one_shape` makes them"
-                )
+            check_one_shape(first[0], iterator.element_spec)
             return many(iterator, num_steps, tf.constant(float(self.wants_to_stop)))
 
         return run

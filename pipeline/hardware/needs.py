@@ -18,6 +18,17 @@ _COPIES = 3  # of the texts, on disk at a time: between the passes, as shards, w
 _LIBRARIES_BYTES = 3 * _GIB  # memory of one process with TensorFlow, Keras and a small model
 _WORKER_BYTES = 1 * _GIB  # memory of one more that makes shards
 
+EXTRAS = {
+    "gcp": ("google-cloud-storage", "apache-beam[gcp]>=2.77"),
+    "mlflow": ("mlflow-skinny", "alembic>=1.13", "mlflow-skinny>=3.10", "sqlalchemy>=2.0"),
+    "onnx": ("tf2onnx", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16"),
+    "litert": ("ai-edge-litert", "ai-edge-litert>=2.0", "backports-strenum<1.3"),
+    "openvino": ("openvino", "openvino>=2026.0"),
+    "load": ("mlcommons-loadgen", "mlcommons-loadgen>=6.0"),
+}
+"""The package that shows an extra is there, and what it asks for: `tpuline[extra]` would bring
+TensorFlow's build for CPUs along."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
@@ -26,7 +37,7 @@ class Needs:
     path: str  # of the config, as the user wrote it
     strategy: str
     has_tpu_address: bool
-    bucket: str | None  # a value of the config that only the extra `gcp` can reach
+    extras: tuple[tuple[str, str], ...]  # an extra, and what in the config asks for it
     num_workers: int  # processes that make shards on this machine
     disk_bytes: int
 
@@ -43,7 +54,7 @@ def needs_of(config: RunConfig, path: str) -> Needs:
         path=path,
         strategy=config.hardware.strategy,
         has_tpu_address=config.hardware.tpu_address is not None,
-        bucket=_bucket(config),
+        extras=tuple(_extras(config)),
         num_workers=preprocess.num_workers if preprocess.runner == "processes" else 0,
         disk_bytes=_COPIES * _text_bytes(preprocess.source, config.data_dir) + _GIB,
     )
@@ -52,15 +63,24 @@ def needs_of(config: RunConfig, path: str) -> Needs:
 def of_config(facts: Facts, needs: Needs) -> Iterator[Finding]:
     """What the machine lacks for this config."""
     yield from _devices(facts, needs)
-    if needs.bucket is not None and "google-cloud-storage" not in facts.packages.versions:
+    yield from _missing_extras(facts, needs)
+    yield from _disk(facts, needs)
+    yield from _memory(facts, needs)
+
+
+def _missing_extras(facts: Facts, needs: Needs) -> Iterator[Finding]:
+    told = set()
+    for extra, asked_by in needs.extras:
+        shown_by, *requirements = EXTRAS[extra]
+        if shown_by in facts.packages.versions or extra in told:
+            continue
+        told.add(extra)
         yield Finding(
             name="extra-missing",
             severity="error",
-            seen=f"{needs.bucket} needs the extra gcp, which is not installed",
-            mend=facts.remedies.install_with_needs("apache-beam[gcp]>=2.77"),
+            seen=f"{asked_by} needs the extra {extra}, which is not installed",
+            mend=facts.remedies.install_with_needs(*requirements),
         )
-    yield from _disk(facts, needs)
-    yield from _memory(facts, needs)
 
 
 def _devices(facts: Facts, needs: Needs) -> Iterator[Finding]:
@@ -118,6 +138,19 @@ def _memory(facts: Facts, needs: Needs) -> Iterator[Finding]:
                 f"tpuline run {needs.path} --set preprocess.num_workers={fitting}"
             ),
         )
+
+
+def _extras(config: RunConfig) -> Iterator[tuple[str, str]]:
+    bucket = _bucket(config)
+    if bucket is not None:
+        yield "gcp", bucket
+    if config.sections["train"].mlflow is not None:
+        yield "mlflow", "train.mlflow"
+    for name, variant in config.sections["optimize"].variants.items():
+        if variant.serve_as in EXTRAS:
+            yield variant.serve_as, f"optimize.variants.{name}.serve_as: {variant.serve_as}"
+    if config.sections["load"].scenarios:
+        yield "load", "load.scenarios"
 
 
 def _bucket(config: RunConfig) -> str | None:

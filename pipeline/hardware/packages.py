@@ -9,8 +9,12 @@ from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Literal
 
-# What fits together. TensorFlow has had no build for TPUs since 2.20; that one aborts at import
-# with a libtpu outside the range: "ConfigureDistributedTpuOp_DoWork not available in this library".
+# What fits together. TensorFlow has had no build for TPUs since 2.20 (of 2.21.0 the package index
+# has none, 2026-11); that one aborts at import with a libtpu outside the range. How it was found,
+# in an environment with tensorflow-tpu 2.20.0, on 2026-11-23: `pip install --no-deps libtpu==X &&
+# python -c "import tensorflow"` with each X. 0.0.14 to 0.0.31 load; from 0.0.32.1 to 0.0.38
+# "TpuExecutable_FreeMaybeOwningDeviceMemoryArray not available in this library", and later ones
+# "ConfigureDistributedTpuOp_DoWork not available in this library".
 TPU_LANE = {"tensorflow-tpu": "2.20.0", "libtpu": "0.0.31", "tensorflow-text": "2.20.1"}
 OLDEST_LIBTPU, NEWEST_LIBTPU = (0, 0, 14), (0, 0, 31)
 TENSORFLOW_MINOR = (2, 20)
@@ -24,8 +28,14 @@ _NAMES = (
     "keras",
     "keras-hub",
     "jax",
-    "google-cloud-storage",
     "pip",
+    # what shows that an extra is there, see `needs.EXTRAS`
+    "google-cloud-storage",
+    "mlflow-skinny",
+    "tf2onnx",
+    "ai-edge-litert",
+    "openvino",
+    "mlcommons-loadgen",
 )
 
 

@@ -220,8 +220,12 @@ def test_folder_of_a_run_goes_to_the_bucket_and_its_events_go_on(
     assert place == f"{root}/small"
     assert files.read_bytes(f"{place}/{store.EVENTS}") == b"one\ntwo\n"
     assert json.loads(files.read_bytes(f"{place}/report.json")) == "two\n"
+    files.write_bytes(f"{place}/preflight-v5e-8.json", b"{}")
     elsewhere.withdraw_run("small")
-    assert [info.path for info in files.below(place)] == [f"{place}/{store.EVENTS}"]
+    kept = {info.path for info in files.below(place)}
+    assert kept == {f"{place}/{store.EVENTS}", f"{place}/preflight-v5e-8.json"}
+    folder = elsewhere.start_run("small")
+    assert (folder / "preflight-v5e-8.json").read_bytes() == b"{}"
 
 
 def test_root_that_cannot_be_written_is_told(gcs_emulator: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.pipeline.hardware.fake_machines import CPU_LANE, TPU_LANE, Machine
 from tpuline.pipeline import config as configs
 from tpuline.pipeline.hardware.doctor import examine
 from tpuline.pipeline.hardware.findings import Finding
+from tpuline.pipeline.hardware.needs import EXTRAS
 
 PATH = "my.yaml"
 GIB = 2**30
@@ -88,6 +90,34 @@ def test_bucket_needs_the_extra(laptop: Machine, override: str) -> None:
     assert finding.mend == "/usr/bin/python3 -m pip install 'apache-beam[gcp]>=2.77'"
     laptop.install({"google-cloud-storage": "3.0"})
     assert not findings(laptop, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "extra"),
+    [
+        ("train.mlflow={tracking_uri: 'sqlite:///mlflow.db'}", "mlflow"),
+        ("optimize.variants={small: {type: keep, serve_as: onnx}}", "onnx"),
+        ("optimize.variants={small: {type: quantize, serve_as: litert}}", "litert"),
+        ("optimize.variants={small: {type: keep, serve_as: openvino}}", "openvino"),
+        ("load.scenarios=[single_stream]", "load"),
+    ],
+)
+def test_what_the_config_uses_needs_its_extra(laptop: Machine, override: str, extra: str) -> None:
+    (finding,) = findings(laptop, override)
+    assert (finding.name, finding.severity) == ("extra-missing", "error")
+    assert override.partition("=")[0] in finding.seen
+    assert f"needs the extra {extra}, which is not installed" in finding.seen
+    shown_by, *requirements = EXTRAS[extra]
+    assert all(one in finding.mend for one in requirements)
+    laptop.install({shown_by: "1.0"})
+    assert not findings(laptop, override)
+
+
+def test_extras_ask_for_what_the_project_says() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    for extra, (_, *requirements) in EXTRAS.items():
+        assert set(extras[extra]) == set(requirements)
 
 
 @pytest.mark.parametrize(("name", "factor"), [("train.csv", 1), ("train.csv.gz", 4)])
