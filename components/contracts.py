@@ -314,6 +314,8 @@ class VariantResult:
     p_value: float  # McNemar's, exact: how likely such a difference is where there is none
     p50_ms: float  # of the smallest batch measured
     p99_ms: float
+    large_p50_ms: float  # of the largest
+    large_p99_ms: float
     texts_per_s: float  # of the batch that gives most
     size_bytes: int
     usd_per_million: float | None  # texts; None without a price
@@ -329,6 +331,7 @@ class Choice:
 
     uri: str
     batch_size: int  # that latency is told of
+    large_batch_size: int  # and that of the large latencies
     variants: tuple[VariantResult, ...]  # the base first
     chosen: str | None  # None: none is blessed
     reason: str

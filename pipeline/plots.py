@@ -180,6 +180,7 @@ def latency(samples_ms: Mapping[int, Sequence[float]]) -> str | None:
 
 def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | None:
     """Accuracy with its interval over p99, one mark a variant, `chosen` full; the front as a line.
+    Areas of marks are as the sizes of the variants.
 
     `results` are rows of `choice.variants` of report.json.
     """
@@ -187,8 +188,11 @@ def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | 
     if len(shown) < 2:
         return None
     description = "Accuracy and p99 of the variants: " + "; ".join(
-        f"{row['name']} {row['accuracy']['value']:.1%}, {row['p99_ms']:.3g} ms" for row in shown
+        f"{row['name']} {row['accuracy']['value']:.1%}, {row['p99_ms']:.3g} ms, "
+        f"{row['size_bytes'] / 1e6:.3g} MB"
+        for row in shown
     )
+    largest = max(row["size_bytes"] for row in shown)
     with figure_and_axes("variants", 300) as (figure, axes):
         axes.grid(color=RULE, linewidth=0.8)
         axes.set_axisbelow(True)
@@ -202,8 +206,9 @@ def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | 
             )
             face = color if row["name"] == chosen else "none"
             axes.plot(
-                x, 100 * accuracy["value"], "o", color=color, markersize=8, markerfacecolor=face
-            )
+                x, 100 * accuracy["value"], "o", color=color, markerfacecolor=face,
+                markersize=14 * math.sqrt(row["size_bytes"] / largest),
+            )  # fmt: skip
             axes.annotate(
                 row["name"], (x, 100 * accuracy["value"]), (8, 4), textcoords="offset points",
                 color=color,

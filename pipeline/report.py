@@ -280,6 +280,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "chosen": choice.chosen,
         "reason": choice.reason,
         "batch_size": choice.batch_size,
+        "large_batch_size": choice.large_batch_size,
         "variants": choice.variants,
     }
 

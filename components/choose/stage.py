@@ -20,7 +20,7 @@ from .turns import Speed, Turns
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 2
+VERSION = 3
 USES = frozenset({"seed", "machine"})
 
 BOOTSTRAP_SAMPLES = 1000
@@ -84,6 +84,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Choice:
     return Choice(
         uri=str(ctx.workdir),
         batch_size=min(profile.batch_size for profile in reports[base].latency),
+        large_batch_size=max(profile.batch_size for profile in reports[base].latency),
         variants=with_front(results),
         chosen=chosen,
         reason=reason,
@@ -146,6 +147,8 @@ def _result(
         p_value=paired.mcnemar(*counts),
         p50_ms=taken.p50_ms,
         p99_ms=taken.p99_ms,
+        large_p50_ms=taken.large_p50_ms,
+        large_p99_ms=taken.large_p99_ms,
         texts_per_s=taken.texts_per_s,
         size_bytes=servable.size_bytes,
         usd_per_million=None if price is None else price * 1e6 / taken.texts_per_s / 3600,
@@ -158,9 +161,12 @@ def _result(
 
 def _alone(report: EvalReport) -> Speed:
     """As evaluate saw it."""
-    smallest = min(report.latency, key=lambda profile: profile.batch_size)
+    by_size = sorted(report.latency, key=lambda profile: profile.batch_size)
+    small, large = by_size[0], by_size[-1]
     return Speed(
-        p50_ms=smallest.p50_ms,
-        p99_ms=smallest.p99_ms,
+        p50_ms=small.p50_ms,
+        p99_ms=small.p99_ms,
+        large_p50_ms=large.p50_ms,
+        large_p99_ms=large.p99_ms,
         texts_per_s=max(profile.texts_per_s for profile in report.latency),
     )

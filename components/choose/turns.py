@@ -45,6 +45,8 @@ class Speed:
 
     p50_ms: float  # of the smallest batch
     p99_ms: float
+    large_p50_ms: float  # of the largest
+    large_p99_ms: float
     texts_per_s: float  # of the batch that gives most
 
 
@@ -95,10 +97,15 @@ def speed(samples_ms: Mapping[int, Sequence[float]]) -> Speed:
     """Of the samples by batch size."""
     import numpy as np
 
-    p50, p99 = np.percentile(samples_ms[min(samples_ms)], [50, 99])
+    small, large = (
+        np.percentile(samples_ms[size], [50, 99]).tolist()
+        for size in (min(samples_ms), max(samples_ms))
+    )
     return Speed(
-        p50_ms=float(p50),
-        p99_ms=float(p99),
+        p50_ms=small[0],
+        p99_ms=small[1],
+        large_p50_ms=large[0],
+        large_p99_ms=large[1],
         texts_per_s=max(1000 * size * len(ms) / sum(ms) for size, ms in samples_ms.items()),
     )
 

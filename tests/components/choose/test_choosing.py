@@ -19,6 +19,8 @@ def result(name: str, *, drop: float = 0.0, p_value: float = 1.0, **changes: Any
         p_value=p_value,
         p50_ms=4.0,
         p99_ms=10.0,
+        large_p50_ms=40.0,
+        large_p99_ms=50.0,
         texts_per_s=100.0,
         size_bytes=1000,
         usd_per_million=None,

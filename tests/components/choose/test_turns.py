@@ -93,6 +93,7 @@ def test_speed_takes_latency_of_the_smallest_batch_and_the_best_of_all_throughpu
     found = speed({32: [80.0, 80.0], 1: [4.0, 6.0]})
     assert (found.p50_ms, found.texts_per_s) == (5.0, pytest.approx(400.0))
     assert found.p99_ms == pytest.approx(5.98)
+    assert (found.large_p50_ms, found.large_p99_ms) == (80.0, 80.0)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def main(wanted: dict[str, Any]) -> None:
     if wanted.get("a_host_each"):
         lane = a_host_each(hardware)
     facts = [train(hardware, training) for training in wanted["trainings"]]
-    moments = {"first_moment": first_moment(lane), "after_overflow": after_overflow(lane)}
+    moments = {"first_moments": first_moments(lane), "after_overflow": after_overflow(lane)}
     print(json.dumps({"trained": facts} | moments))
 
 
@@ -65,15 +65,22 @@ def train(hardware: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     return asdict(trained) | {"weights_sha256": hashlib.sha256(content).hexdigest()}
 
 
-def first_moment(lane: Any) -> float:
-    """Adam's first moment after one step whose gradient is 10 on every replica, clipped to 1."""
+def first_moments(lane: Any) -> list[float]:
+    """Adam's first moment after one step whose gradient is 10 on every replica: clipped to 1, and
+    as it is."""
+    return [_first_moment(lane, clip_norm=clip_norm) for clip_norm in (1.0, 1e9)]
+
+
+def _first_moment(lane: Any, *, clip_norm: float) -> float:
     import tensorflow as tf
 
     from tpuline.components.training.optimizer import adamw
 
     with lane.scope():
         strategy = tf.distribute.get_strategy()
-        optimizer = adamw(peak=0.1, warmup_steps=0, total_steps=9, weight_decay=0.0, clip_norm=1.0)
+        optimizer = adamw(
+            peak=0.1, warmup_steps=0, total_steps=9, weight_decay=0.0, clip_norm=clip_norm
+        )
         variable = tf.Variable(0.0)
         optimizer.build([variable])
         step = tf.function(
