@@ -103,7 +103,7 @@ def _mark(facts: Facts, folder: Path) -> str:
     sums = layout.digests(folder)
     _write(folder / layout.SUMS, sums)
     servable = facts.servable
-    marker = _json(
+    marker = layout.marker_text(
         {
             "format_version": layout.FORMAT,
             "name": facts.name,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
-VERSION = 1
+VERSION = 2
 USES = frozenset({"machine"})
 
 BUNDLE_DIR = "bundle"

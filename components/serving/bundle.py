@@ -1,6 +1,6 @@
 """A bundle: the folder that a serving team gets. Its layout, and how it is checked when read.
 
-    HANDOFF.json          the marker, written last: what this is, and the digest of SHA256SUMS
+    HANDOFF.json          the marker, written last: what this is, the digest of SHA256SUMS, its own
     SHA256SUMS            of every other file, as `sha256sum --check` reads it
     <name>/<version>/     the model, as a model server loads it
     ...                   see `components.handoff`
@@ -16,7 +16,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 BATCHING_FILE = "batching_params.pbtxt"
 """In the folder of the model: where TF Serving looks for them."""
 
-FORMAT = 1
+FORMAT = 2
+_OWN = "sha256_of_the_rest"
 MAX_MARKER_BYTES, MAX_SUMS_BYTES = 1 << 20, 1 << 24
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -92,6 +93,14 @@ def read(folder: str | Path, *, fingerprint: str | None = None) -> Bundle:
     return _bundle(folder, facts, found)
 
 
+def marker_text(facts: Mapping[str, Any]) -> str:
+    """The marker that says `facts`, and the digest of how they are written here, so that a byte
+    which is another one on the way is found without the fingerprint, too."""
+    rest = {name: value for name, value in facts.items() if name != _OWN}
+    own = hashlib.sha256(_canonical(rest).encode()).hexdigest()
+    return _canonical({**rest, _OWN: own})
+
+
 def is_bundle(folder: str | Path) -> bool:
     """Whether it has a marker; says nothing of its worth."""
     return os.path.lexists(Path(folder) / MARKER)
@@ -134,12 +143,18 @@ def _facts(path: Path, marker: bytes) -> dict[str, Any]:
             f"{facts.get('format_version') if isinstance(facts, dict) else facts!r}; "
             "use the tpuline that wrote it, its wheel is in the bundle"
         )
+    if marker != marker_text(facts).encode():
+        raise _edited(path.name, "is not as it was written")
     if facts.get("blessed") is not True:
         raise BundleError(
             f"{path}: must be of a model that the gates let pass; received one that they refused; "
             "nothing refused is served"
         )
     return facts
+
+
+def _canonical(facts: Mapping[str, Any]) -> str:
+    return json.dumps(facts, indent=2, sort_keys=True) + "\n"
 
 
 def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:

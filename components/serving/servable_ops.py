@@ -24,7 +24,8 @@ _FILES = re.compile(
 """In the names of ops that read or write what a path says."""
 
 SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
-"""In every SavedModel, to save and restore its variables; no signature may come to them."""
+"""In every SavedModel, to save and restore its variables; neither a signature nor a function that
+loading may run comes to them."""
 
 
 def problems(folder: Path) -> tuple[str, ...]:
@@ -35,8 +36,11 @@ def problems(folder: Path) -> tuple[str, ...]:
     Raises:
         ValueError: there is no SavedModel.
     """
-    (meta_graph, *_) = _saved_model(folder).meta_graphs
-    counts, asked = Counter(_ops(meta_graph)), _ops_of_signatures(meta_graph)
+    counts: Counter[str] = Counter()
+    asked: set[str] = set()
+    for meta_graph in _saved_model(folder).meta_graphs:
+        counts.update(_ops(meta_graph))
+        asked |= _ops_that_run(meta_graph)
     return tuple(
         f"{op} ({count} times): {why}"
         for op, count in sorted(counts.items())
@@ -45,7 +49,7 @@ def problems(folder: Path) -> tuple[str, ...]:
 
 
 def _why(op: str, *, asked: bool) -> str:
-    """What is wrong with an op; empty where nothing is. `asked`: a signature may come to it."""
+    """What is wrong with an op; empty where nothing is. `asked`: of `_ops_that_run`."""
     if op in PYTHON_OPS:
         return "calls Python, which a server does not have"
     if op not in _known():
@@ -65,8 +69,14 @@ def _ops(meta_graph: Any) -> Iterator[str]:
     yield from (node.op for node in nodes if node.op not in functions)
 
 
-def _ops_of_signatures(meta_graph: Any) -> set[str]:
-    """Of the nodes that the outputs of any signature depend on, and of all functions they call."""
+def _ops_that_run(meta_graph: Any) -> set[str]:
+    """Of the nodes that the outputs of any signature depend on, of the functions of all objects,
+    some of which run when the model is loaded, and of all functions that these call.
+
+    Without objects, as TensorFlow 1 wrote it, loading may run any node.
+    """
+    if not meta_graph.object_graph_def.nodes:
+        return set(_ops(meta_graph))
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     functions = {one.signature.name: one for one in meta_graph.graph_def.library.function}
     waiting = [
@@ -76,7 +86,8 @@ def _ops_of_signatures(meta_graph: Any) -> set[str]:
         if output.name.split(":")[0] in nodes
     ]
     seen: set[str] = set()
-    entered: set[str] = set()
+    entered = set(meta_graph.object_graph_def.concrete_functions) & functions.keys()
+    waiting += [node for name in entered for node in functions[name].node_def]
     ops: set[str] = set()
     while waiting:
         node = waiting.pop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from tpuline.components.serving import bundle
 
 MARKER: dict[str, Any] = {
-    "format_version": 1,
+    "format_version": bundle.FORMAT,
     "name": "toy",
     "version": 3,
     "variant": "base",
@@ -41,5 +40,5 @@ def seal(folder: Path, changed: Mapping[str, Any] | None = None) -> Path:
     (folder / bundle.SUMS).write_text(sums)
     digest = hashlib.sha256(sums.encode()).hexdigest()
     facts = {**MARKER, **(changed or {}), "sums_sha256": digest}
-    (folder / bundle.MARKER).write_text(json.dumps(facts))
+    (folder / bundle.MARKER).write_text(bundle.marker_text(facts))
     return folder

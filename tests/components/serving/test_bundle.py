@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from tpuline.components.serving import bundle
 from tpuline.components.serving.bundle import BundleError
 
-from .made_bundle import seal, write
+from .made_bundle import MARKER, seal, write
 
 
 @pytest.fixture
@@ -30,8 +29,9 @@ def test_whole_bundle_says_what_it_is(whole: Path) -> None:
     assert bundle.read(whole, fingerprint=read.fingerprint) == read
 
 
-def test_one_flipped_bit_anywhere_is_refused_and_the_file_named(whole: Path) -> None:
-    told = bundle.read(whole).fingerprint
+@pytest.mark.parametrize("is_told", [True, False])
+def test_one_flipped_bit_anywhere_is_refused_and_the_file_named(whole: Path, is_told: bool) -> None:
+    told = bundle.read(whole).fingerprint if is_told else None
     files = [path for path in whole.rglob("*") if path.is_file()]
     assert len(files) == 5
     for path in files:
@@ -187,6 +187,5 @@ def test_sums_are_those_that_sha256sum_checks(whole: Path) -> None:
 def _marked(whole: Path, sums: str) -> None:
     """A marker that vouches for these sums."""
     (whole / "SHA256SUMS").write_text(sums)
-    marker = json.loads((whole / "HANDOFF.json").read_text())
-    marker["sums_sha256"] = hashlib.sha256(sums.encode()).hexdigest()
-    (whole / "HANDOFF.json").write_text(json.dumps(marker))
+    facts = MARKER | {"sums_sha256": hashlib.sha256(sums.encode()).hexdigest()}
+    (whole / "HANDOFF.json").write_text(bundle.marker_text(facts))

@@ -68,6 +68,43 @@ def test_op_of_another_library_is_found(tmp_path: Path) -> None:
     assert problem.startswith("Acme>FastTokenize (1 times): neither TensorFlow's nor TF Text's")
 
 
+def test_saver_op_in_what_loading_runs_is_found(tmp_path: Path) -> None:
+    """Every SavedModel has some; here they are in a resource's initializer, which loading runs."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    target = tmp_path / "written"
+
+    class Resource(tf.saved_model.experimental.TrackableResource):
+        @tf.function(input_signature=[])
+        def _create_resource(self) -> Any:
+            return tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[])
+
+        @tf.function(input_signature=[])
+        def _initialize(self) -> Any:
+            tf.raw_ops.SaveV2(
+                prefix=str(target), tensor_names=["a"], shape_and_slices=[""], tensors=[[1.0]]
+            )
+            return 1
+
+    module = tf.Module()
+    module.resource = Resource()
+    module.serve = tf.function(
+        lambda text: {"out": tf.identity(text)},
+        input_signature=[tf.TensorSpec((None,), tf.string, name="text")],
+    )
+    folder = tmp_path / "model"
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    file = folder / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    model.meta_graphs[0].signature_def.pop("__saved_model_init_op")
+    file.write_bytes(model.SerializeToString())
+    assert any(one.startswith("SaveV2 ") and "files" in one for one in problems(folder))
+    model.meta_graphs[0].ClearField("object_graph_def")  # as of TensorFlow 1: any node may run
+    file.write_bytes(model.SerializeToString())
+    assert any(one.startswith("SaveV2 ") for one in problems(folder))
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xff not a message"])
 def test_folder_without_a_saved_model_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
