@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tpuline.components.serving import bundle
@@ -45,9 +46,9 @@ def handed_over(folder: Path, version: int) -> bundle.Bundle:
 def load_until(ask: Callable[[list[list[str]]], Any], switch: Callable[..., None]) -> None:
     """Three clients ask all the while; `switch(seen)` may wait for a label to be answered.
 
-    No request may fail, and each answer must be of one version as a whole.
+    No request may fail, and the rows of an answer must all be of one version.
     """
-    answers: list[tuple[bytes, float, frozenset[float]]] = []
+    answers: list[tuple[frozenset[bytes], frozenset[float], frozenset[float]]] = []
     errors: list[Exception] = []
     stop = threading.Event()
 
@@ -55,16 +56,16 @@ def load_until(ask: Callable[[list[list[str]]], Any], switch: Callable[..., None
         while not stop.is_set():
             try:
                 answer = ask([["a text", "another"]])
-                for row in range(2):
-                    told = frozenset(answer["probabilities"][row].tolist())
-                    answers.append((answer["label"][row], float(answer["score"][row]), told))
+                told = np.asarray(answer["probabilities"]).ravel().tolist()
+                scores = np.asarray(answer["score"]).tolist()
+                answers.append((frozenset(answer["label"]), frozenset(scores), frozenset(told)))
             except Exception as error:
                 errors.append(error)
                 return
 
     def seen(label: bytes) -> None:
         start, deadline = len(answers), time.monotonic() + 60
-        while label not in {answer[0] for answer in answers[start:]}:
+        while frozenset([label]) not in {answer[0] for answer in answers[start:]}:
             assert time.monotonic() < deadline and not errors, errors
             time.sleep(0.02)
 
@@ -78,5 +79,5 @@ def load_until(ask: Callable[[list[list[str]]], Any], switch: Callable[..., None
         for thread in clients:
             thread.join()
     assert not errors, errors
-    whole = {(b"version %d" % v, float(v), frozenset([float(v)])) for v in (1, 2)}
+    whole = {(frozenset([b"version %d" % v]), *[frozenset([float(v)])] * 2) for v in (1, 2)}
     assert set(answers) == whole
