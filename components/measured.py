@@ -96,4 +96,5 @@ class LatencyProfile:
     p90_ms: float
     p99_ms: float
     texts_per_s: float
+    tokenizer_p50_ms: float | None = None  # of the token ids of the same requests alone
     samples_ms: tuple[float, ...]  # every request, in the order it was made

@@ -246,6 +246,7 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
                 "p99": profile.p99_ms,
                 "num_requests": profile.num_requests,
                 "texts_per_s": profile.texts_per_s,
+                "tokenizer_p50": profile.tokenizer_p50_ms,
             }
             for profile in report.latency
         },

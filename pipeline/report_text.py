@@ -138,7 +138,11 @@ def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]
         rows.append(("incumbent", _incumbent(incumbent)))
     for name, ms in sorted(quality["latency_ms"].items(), key=lambda item: batch_of(item[0])):
         shares = ", ".join(f"{share} {text(ms[share], '.3g')}" for share in ("p50", "p90", "p99"))
-        fact = f"{name.replace('_', ' ')}: {shares} ms; {text(ms['texts_per_s'], ',.0f')} texts/s"
+        tokens = text(ms["tokenizer_p50"], ".3g")
+        fact = (
+            f"{name.replace('_', ' ')}: {shares} ms, {tokens} of the p50 for token ids; "
+            f"{text(ms['texts_per_s'], ',.0f')} texts/s"
+        )
         rows.append(("latency", fact))
     cold, memory = text(quality["cold_start_s"], ".2f"), size(quality["peak_memory_bytes"])
     return [*rows, ("cold start", f"{cold} s; peak memory {memory}")]

@@ -42,7 +42,7 @@ from .quality import quality
 from .shown import Gallery
 from .slices import Slices
 
-VERSION = 4
+VERSION = 5
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 

@@ -54,6 +54,11 @@ class Answering:
         """Names of the columns of texts, in their order."""
         raise NotImplementedError
 
+    @property
+    def has_token_ids(self) -> bool:
+        """Whether `token_ids` may be asked; all that export makes has them."""
+        return True
+
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         """`label` bytes `(B,)`, `score` float32 `(B,)`, the probability of that label, and
         `probabilities` float32 `(B, C)`. Of multi-label models `label` has the names of all that
@@ -96,6 +101,7 @@ class SavedModel(Answering):
         # Signatures live as long as the model does.
         self.model = tf.saved_model.load(str(folder))
         self._asked = {name: _direct(found) for name, found in self.model.signatures.items()}
+        self._token_ids = _token_ids(self.model)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -105,8 +111,13 @@ class SavedModel(Answering):
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         return self._ask("serving_default", self._strings(columns))
 
+    @property
+    def has_token_ids(self) -> bool:
+        return self._token_ids is not None
+
     def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:
-        ids: np.ndarray = self.model.token_ids(*self._strings(columns).values()).numpy()
+        assert self._token_ids is not None, "see has_token_ids"
+        ids: np.ndarray = self._token_ids(self._strings(columns)).numpy()
         return ids
 
     def tokens(self, features: Features) -> np.ndarray:
@@ -181,7 +192,15 @@ class TokenModel(Answering):
         return self._tokenizer._ask("serving_default", self._tokenizer._strings(columns))
 
 
-def _direct(signature: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _token_ids(model: Any) -> Callable[[dict[str, Any]], Any] | None:
+    """The function of that name; a tokenizer alone has none, nor has a model of somebody else."""
+    if not hasattr(model, "token_ids"):
+        return None
+    (concrete,) = model.token_ids.concrete_functions
+    return _direct(concrete)
+
+
+def _direct(signature: Any) -> Callable[[dict[str, Any]], Any]:
     """A signature without what Python does around each call of it, which is a good part of what a
     small model takes. The op that runs is the one that the call would end in.
     """
@@ -191,13 +210,12 @@ def _direct(signature: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     dtypes = [output.dtype for output in signature.outputs]
     captured = signature.captured_inputs  # the model's variables and tables
 
-    def ask(inputs: dict[str, Any]) -> dict[str, Any]:
+    def ask(inputs: dict[str, Any]) -> Any:
         if inputs.keys() != set(names):
             raise ValueError(f"inputs: must be {', '.join(names)}; received {', '.join(inputs)}")
         args = [*(inputs[name] for name in names), *captured]
         outputs = tf.raw_ops.StatefulPartitionedCall(args=args, Tout=dtypes, f=signature)
-        found: dict[str, Any] = tf.nest.pack_sequence_as(signature.structured_outputs, outputs)
-        return found
+        return tf.nest.pack_sequence_as(signature.structured_outputs, outputs)
 
     return ask
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..example_spec import PADDING_MASK, TOKEN_IDS, UNKNOWN_TOKEN
-from ..vocabulary import find_special_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +29,8 @@ def description(vocabulary: Sequence[str], *, lowercase: bool, sequence_length: 
     No token is looked for in the text itself: `[SEP]` in a text is three pieces, as in the graph.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    from ..vocabulary import find_special_ids
 
     special = find_special_ids((token, i) for i, token in enumerate(vocabulary))
     tokenizer = Tokenizer(

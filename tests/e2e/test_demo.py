@@ -35,6 +35,7 @@ def test_run_ends_with_a_verdict_and_a_page(finished: Shrunk) -> None:
     for batch in ("batch_1", "batch_32"):
         latency = facts["evaluate"]["latency_ms"][batch]
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"]
+        assert 0 < latency["tokenizer_p50"] < latency["p90"]
     assert (finished.root / "demo" / "report.html").stat().st_size > 10_000
 
 

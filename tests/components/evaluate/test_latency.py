@@ -99,6 +99,7 @@ def test_the_child_measures_itself_and_imports_only_what_serves(
 
     assert [(p.batch_size, p.num_requests) for p in costs.profiles] == [(3, 12), (1, 12)]
     assert all(0 < p.p50_ms <= p.p90_ms <= p.p99_ms for p in costs.profiles)
+    assert [p.tokenizer_p50_ms for p in costs.profiles] == [None, None], "it has no token ids"
     assert costs.cold_start_s > 0 and costs.import_s > 0
     assert 100e6 < costs.peak_memory_bytes < 1400e6
     assert log.tasks == {"latency, batches of 3": 1.0, "latency, batches of 1": 1.0}
@@ -115,6 +116,7 @@ def test_the_child_measures_itself_and_imports_only_what_serves(
         "tpuline.components.serving",
         "tpuline.components.serving.answering",
         "tpuline.components.serving.memory",
+        "tpuline.components.serving.plain_texts",
     }
     assert not {"keras_hub", "apache_beam", "tensorflow_datasets"} & set(costs.modules)
 
