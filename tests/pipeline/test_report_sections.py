@@ -17,6 +17,7 @@ from tpuline.components.contracts import (
     Threshold,
 )
 from tpuline.pipeline import report
+from tpuline.pipeline.hardware.utilisation import Utilisation
 
 from .report_page import Page, html_of
 from .run_facts import INTENTS, finished, stopped_after, with_variants
@@ -38,6 +39,20 @@ def test_variants_stand_side_by_side_with_the_chosen_one_and_remarks() -> None:
 def test_model_without_variants_has_no_section_on_them() -> None:
     page = html_of(finished())
     assert 'id="variants"' not in page and "Blessed<" in page
+
+
+def test_training_tells_what_it_left_out_what_set_its_pace_and_what_it_used_of_the_chips() -> None:
+    facts = replace(finished(), utilisation=Utilisation(chip="v5e-8", share=0.374))
+    document = report.to_json(facts)
+    lines = "\n".join(report.summary_lines(document))
+    words = " ".join(Page(html_of(facts)).words.split())
+    left_out = "he loss broke; left out were 10 batches from 40 of epoch 2"
+    pace = "he input set the pace: waiting for it took 31% of the time; 461 examples/s without it"
+    assert f"left out    t{left_out}" in lines and f"T{left_out}" in words
+    assert f"input       t{pace}" in lines and f"T{pace}" in words
+    assert "chips       37.4% of the peak of v5e-8" in lines
+    assert "Model FLOPs, of the peak of v5e-837.4%" in words
+    assert "best on validation were kept: step 375 of 450" in words
 
 
 def test_load_is_told_by_target_and_scenario_with_the_spread_of_repeats() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -205,9 +206,12 @@ def test_half_precision_trains_and_keeps_float32_weights(tmp_path: Path, precisi
     made = train(tmp_path, precision=precision, learning_rate=0.03, epochs=3)
     assert made.trained.precision == precision
     assert made.trained.history[-1].loss < made.trained.history[0].loss
-    model = build(SMALL, vocabulary_size=40, sequence_length=16, num_labels=2, has_text_pair=False)
-    model.load_weights(made.workdir / made.trained.weights_file)
-    assert {weight.dtype for weight in model.weights} == {"float32"}
+    dtypes: set[str] = set()
+    with h5py.File(made.workdir / made.trained.weights_file) as stored:
+        stored.visititems(
+            lambda _, item: dtypes.add(str(item.dtype)) if isinstance(item, h5py.Dataset) else None
+        )
+    assert dtypes == {"float32"}
 
 
 def test_batch_of_few_real_rows_has_a_small_gradient() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.pipeline import run_facts
+from tpuline.pipeline import runner
 from tpuline.pipeline.hardware import chips
+from tpuline.pipeline.hardware.preflight.result import FORMAT
 from tpuline.pipeline.hardware.utilisation import utilisation
 
 WIDTHS = {32: (128, 2e12), 64: (64, 3e12)}  # width: rows of a global batch, FLOPs of a replica
@@ -60,3 +64,13 @@ def test_nothing_is_said_without_a_preflight_of_this_chip_model_and_batches(
 ) -> None:
     assert utilisation(trained(**changes), [preflight()]) is None
     assert utilisation(trained(), []) is None
+
+
+def test_run_finds_the_preflight_in_its_folder_among_what_is_none(tmp_path: Path) -> None:
+    artifacts = {"model": trained()}
+    assert runner._utilisation(artifacts, tmp_path) is None
+    (tmp_path / "preflight-v6e-8.json").write_text("{}")
+    stored = preflight() | {"format": FORMAT}
+    (tmp_path / "preflight-v5e-8.json").write_text(json.dumps(stored))
+    assert runner._utilisation(artifacts, tmp_path) == utilisation(trained(), [preflight()])
+    assert runner._utilisation({}, tmp_path) is None
