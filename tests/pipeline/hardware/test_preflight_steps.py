@@ -1,4 +1,4 @@
-"""Train steps are really lowered; with the compiler at hand (slow, network) really compiled."""
+"""Train steps are really lowered; in the long tier, and slow ones, really compiled for TPUs."""
 
 from __future__ import annotations
 
@@ -213,11 +213,18 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> 
     return code, json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.slow
-@pytest.mark.network
+SELDOM = [pytest.mark.slow, pytest.mark.network]
+
+
 @pytest.mark.timeout(900)
 @needs_compiler
-@pytest.mark.parametrize("chip", ["v2-8", "v3-8", "v4-8", "v5e-8", "v5p-8", "v6e-8"])
+@pytest.mark.parametrize(
+    "chip",
+    [
+        pytest.param("v5e-8", marks=pytest.mark.long),  # the compiler comes from the package index
+        *(pytest.param(c, marks=SELDOM) for c in ("v2-8", "v3-8", "v4-8", "v5p-8", "v6e-8")),
+    ],
+)
 def test_small_step_fits_every_chip(
     chip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -245,20 +252,30 @@ def test_second_preflight_is_answered_from_the_cache(
     assert all(width["compiled"]["from_cache"] for width in facts["widths"])
 
 
+TOO_LARGE = (
+    "--chip", "v5e-1", "--set", "train.buckets=[]", "--set", "train.global_batch_size=2000000",
+    "--set", "preprocess.sequence_length=32",
+)  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@needs_compiler
+def test_step_too_large_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, facts = run(tmp_path, capsys, *TOO_LARGE)
+    assert code == 3 and not facts["fits"]
+    assert facts["peak_bytes"] > facts["hbm_bytes"]
+
+
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.timeout(1800)
 @needs_compiler
-def test_step_too_large_exits_with_3_and_names_the_batch_that_fits(
+def test_search_names_the_batch_that_fits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    too_large = (
-        "--chip", "v5e-1", "--set", "train.buckets=[]", "--set", "train.global_batch_size=2000000",
-        "--set", "preprocess.sequence_length=32", "--find-batch",
-    )  # fmt: skip
-    code, facts = run(tmp_path, capsys, *too_large)
+    code, facts = run(tmp_path, capsys, *TOO_LARGE, "--find-batch")
     assert code == 3 and not facts["fits"]
-    assert facts["peak_bytes"] > facts["hbm_bytes"]
     assert 0 < facts["largest_batch"] < 2_000_000
     assert facts["search"]["num_compiles"] <= 10
 
