@@ -62,6 +62,7 @@ MAY_BE_HEAVY = {
     "components/training/fitting.py",
     "components/training/lesson.py",
     "components/training/loop.py",
+    "components/training/one_shape.py",
     "components/training/optimizer.py",
     "components/training/recorder.py",
     "components/training/speed.py",

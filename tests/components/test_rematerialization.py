@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.components.pretrained import rows
+from tests.xla import needs_xla_for_cpus
 from tpuline.components.modeling import BertSpec, build, without_preset
 
 LAYERS = 2
@@ -61,6 +62,7 @@ def test_every_block_is_in_the_graph_of_a_step_twice() -> None:
     assert num_ops(step_of(made(REMAT)), "Tanh") == 2 * LAYERS + 1
 
 
+@needs_xla_for_cpus
 def test_compiler_keeps_what_is_computed_twice() -> None:
     """XLA, as on a TPU, would drop what it sees to be the same."""
     results, programs = [], []

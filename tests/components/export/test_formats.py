@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.xla import needs_xla_for_cpus
 from tpuline.components.contracts import Format, Servable, ShardSet, TrainedModel
 from tpuline.components.export.stage import Config, Inputs, run
 from tpuline.components.messy import MESSY_TEXTS
@@ -48,6 +49,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Made(shards, toy.write_model(folder / "model", shards, spec), folder)
 
 
+XLA = pytest.param("xla", marks=needs_xla_for_cpus)
+
+
 @pytest.mark.parametrize(
     "format", [FORMATS[0], *(pytest.param(one, marks=pytest.mark.long) for one in FORMATS[1:])]
 )
@@ -83,7 +87,7 @@ def test_batches_of_any_size_are_answered_alike(made: Made) -> None:
         np.testing.assert_allclose(part, whole[:size], atol=1e-5)
 
 
-@pytest.mark.parametrize("format", ["saved_model", "xla"])
+@pytest.mark.parametrize("format", ["saved_model", XLA])
 def test_answers_are_those_of_the_signature_itself(made: Made, format: Format) -> None:
     """It is called without what Python does around a call."""
     served = made.served(made.export(format))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.xla import needs_xla_for_cpus
 from tpuline.components.contracts import Format, Servable, ShardSet
 from tpuline.components.export import calibration, head
 from tpuline.components.export.stage import Config, Inputs, run
@@ -21,7 +22,7 @@ from . import toy
 
 NAMES = toy.LABEL_NAMES
 SEVERAL = head.SeveralHead(separator="|", thresholds=(0.5, 0.25, 0.75))
-FORMATS: tuple[Format, ...] = ("saved_model", "xla", "onnx")
+FORMATS = ("saved_model", pytest.param("xla", marks=needs_xla_for_cpus), "onnx")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests.components.training import toy
+from tests.xla import needs_xla_for_cpus
 from tpuline.components.contracts import ShardSet, TrainedModel
 from tpuline.components.modeling import BagSpec, build
 from tpuline.components.stage import Context
@@ -224,16 +224,9 @@ def test_gradients_of_parts_sum_to_that_of_the_batch() -> None:
     assert gradient(accumulate_steps=4) == pytest.approx(gradient(), rel=1e-5)
 
 
+@needs_xla_for_cpus
 def test_compiled_by_xla_the_gradient_is_the_same() -> None:
-    if not xla_for_cpus():
-        pytest.skip("this build of TensorFlow has no XLA for CPUs: tensorflow-tpu is installed")
     assert gradient(xla=True) == pytest.approx(gradient(), rel=1e-5)
-
-
-def xla_for_cpus() -> bool:
-    """The build of TensorFlow for TPUs compiles for nothing else."""
-    installed = {dist.name for dist in importlib.metadata.distributions()}
-    return "tensorflow-tpu" not in installed
 
 
 def test_profile_shows_steady_steps(tmp_path: Path) -> None:
@@ -242,11 +235,13 @@ def test_profile_shows_steady_steps(tmp_path: Path) -> None:
     assert trace.stat().st_size > 1000
 
 
-@pytest.mark.parametrize("fields", [{}, {"accumulate_steps": 4}, {"xla": True}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"accumulate_steps": 4}, pytest.param({"xla": True}, marks=needs_xla_for_cpus)],
+    ids=str,
+)
 @pytest.mark.parametrize("bucket", [0, 1])
 def test_step_of_a_bucket_is_that_of_its_batch_alone(bucket: int, fields: dict[str, Any]) -> None:
-    if "xla" in fields and not xla_for_cpus():
-        pytest.skip("this build of TensorFlow has no XLA for CPUs: tensorflow-tpu is installed")
     lengths, rows = (4, 8), (16, 8)
     ids = tf.random.stateless_uniform([rows[bucket], lengths[bucket]], [1, 2], 0, 40, tf.int32)
     weights = tf.sequence_mask(5, rows[bucket], dtype=tf.float32)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.hardware import fake_machines as machines
+from tests.xla import needs_xla_for_cpus
 from tpuline.components.modeling import BagSpec, BertSpec
 from tpuline.pipeline import config as config_module
 from tpuline.pipeline.hardware.chips import parse
@@ -276,9 +277,8 @@ def test_where_the_build_for_tpus_is_that_for_cpus_lowers(
         assert (Path(folder) / "tensorflow/__init__.py").read_text() == "of = 'CPUs'"
 
 
+@needs_xla_for_cpus
 def test_where_tensorflow_has_xla_for_cpus_it_lowers_itself() -> None:
-    if "tensorflow-tpu" in {package.name for package in environment.metadata.distributions()}:
-        pytest.skip("the build for TPUs is installed")
     assert environment.lowering_environ({"A": "b"}, RunLog(quiet=True)) == {"A": "b"}
 
 
