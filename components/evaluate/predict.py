@@ -14,6 +14,7 @@ from ..label_sets import multi_hot
 from ..serving import answering
 from ..texts import Window
 from . import metrics
+from .kept import KeptAnswers
 from .perturbations import PERTURBATIONS, perturbed
 from .shown import Gallery
 from .slices import LANGUAGE
@@ -96,9 +97,11 @@ def predict(
     gallery: Gallery,
     progress: Callable[[int], None],
     guess_language: bool = False,
+    kept: KeptAnswers | None = None,
 ) -> Predictions:
     """Asks for every row. Keeps arrays, short cells and what `gallery` shows, never the texts of
-    the split. `progress` is told how many rows are done.
+    the split. `progress` is told how many rows are done. Windows that are in `kept` are not asked
+    again, and the others get there.
     """
     import numpy as np
 
@@ -112,10 +115,19 @@ def predict(
     for window in rows:
         labels_N[window.start : window.start + len(window)] = targets(window, gallery)
         lengths_N[window.start : window.start + len(window)] = _lengths(window)
-        for chosen in by_length(window, batch_size):
-            places = window.start + chosen
-            predicted_N[places], probabilities_NC[places] = answer(inputs_of(window, chosen))
         here = slice(window.start, window.start + len(window))
+        found = None if kept is None else kept.of(window, predicted_N[here], probabilities_NC[here])
+        if found is not None:
+            predicted_N[here], probabilities_NC[here] = found
+        else:
+            done = window.start
+            for chosen in by_length(window, batch_size):
+                places = window.start + chosen
+                predicted_N[places], probabilities_NC[places] = answer(inputs_of(window, chosen))
+                done += len(chosen)
+                progress(done)
+            if kept is not None:
+                kept.keep(window, predicted_N[here], probabilities_NC[here])
         gallery.add(window, predicted_N[here], probabilities_NC[here])
         for column, cells in _values(window, guess_language):
             values.setdefault(column, []).extend(map(sys.intern, cells))  # few differ

@@ -36,6 +36,7 @@ from .gates import (
     unmeasurable,
     verdict,
 )
+from .kept import KeptAnswers
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
 from .quality import quality
@@ -331,6 +332,7 @@ def _predict(
         batch_size=PREDICT_BATCH_SIZE,
         gallery=_gallery(config, inputs.shards),
         progress=lambda completed: ctx.log.progress("predict", completed, total),
+        kept=KeptAnswers(ctx.unfinished, ctx.log),
     )
 
 
