@@ -3,14 +3,15 @@
     python tests/benchmarks/serve.py --shards RUNS/preprocess/KEY --model RUNS/train/KEY
 
 Real rows of the test split, one text a request and 32. All cases live in one process and take
-turns, each request asked of all of them in changing order, so that a machine that is busy for a
-while is so for all. Every request is asked once before any is timed: shapes are compiled then.
+turns, each request asked of all of them in an order drawn anew, so that a machine that is busy for
+a while is so for all. Every request is asked once before any is timed: shapes are compiled then.
 Prints medians, tails, and ratios of medians to the plain Keras export.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import sys
 import tempfile
@@ -143,9 +144,10 @@ def measure(
         for batch in batches:
             case.ask(batch)
     times: dict[str, list[float]] = {case.name: [] for case in cases}
-    for number, batch in enumerate(batches):
-        first = number % len(cases)
-        for case in (*cases[first:], *cases[:first]):
+    order = random.Random(0)
+    for batch in batches:
+        # Whoever comes after one that leaves busy threads behind waits: not always the same.
+        for case in order.sample(cases, len(cases)):
             started = time.perf_counter()
             case.ask(batch)
             times[case.name].append((time.perf_counter() - started) * 1000)
