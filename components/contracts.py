@@ -115,9 +115,7 @@ class ShardSet:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """What one epoch of training left behind. Means are per example; of multi-label data, accuracy
-    is over the labels of each.
-    """
+    """What an epoch left behind. Means are per example; multi-label accuracy is over its labels."""
 
     epoch: int  # counted from 1
     step: int  # optimizer steps done at its end
@@ -274,9 +272,8 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalReport:
-    """What was measured on the exported artifact, and the verdict. Of multi-label data an answer is
-    right when all labels of the row are, and there is no confusion matrix.
-    """
+    """What was measured on what was exported, and the verdict. A multi-label answer is
+    right when all labels of its row are; then there is no confusion matrix."""
 
     uri: str
     split: str

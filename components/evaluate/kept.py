@@ -62,6 +62,10 @@ class KeptAnswers:
         for array, wanted in zip(kept, (predicted, probabilities), strict=True):
             if (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
                 return None
+        self._log.info(
+            f"evaluate: the {len(window)} rows from {window.start} on were answered before the run "
+            "was stopped, and the answers are taken from there"
+        )
         return kept
 
     def _file(self, window: Window) -> str:
