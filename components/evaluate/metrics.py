@@ -25,10 +25,10 @@ def right(labels_N: np.ndarray, predicted_N: np.ndarray) -> np.ndarray:
 def confusion_matrix(labels_N: np.ndarray, predicted_N: np.ndarray, num_labels: int) -> np.ndarray:
     """int64 `(C, C)`, row = true label, column = answer."""
     import numpy as np
+    from sklearn import metrics
 
-    cells = labels_N.astype(np.int64) * num_labels + predicted_N
-    counts = np.bincount(cells, minlength=num_labels * num_labels)
-    return counts.reshape(num_labels, num_labels)
+    counts_CC = metrics.confusion_matrix(labels_N, predicted_N, labels=np.arange(num_labels))
+    return np.asarray(counts_CC, np.int64)
 
 
 def accuracy(confusion_CC: np.ndarray) -> float:
@@ -38,22 +38,26 @@ def accuracy(confusion_CC: np.ndarray) -> float:
 
 def per_class(confusion_CC: np.ndarray, label_names: tuple[str, ...]) -> tuple[ClassMetrics, ...]:
     """Precision, recall and F1 of each label; 0 where nothing was to be divided."""
-    hits_C, actual_C, answered_C = (
-        confusion_CC.diagonal(),
-        confusion_CC.sum(axis=1),
-        confusion_CC.sum(axis=0),
+    import numpy as np
+    from sklearn.metrics import precision_recall_fscore_support
+
+    true_K, predicted_K = np.nonzero(confusion_CC)
+    precision_C, recall_C, f1_C, support_C = precision_recall_fscore_support(
+        true_K,
+        predicted_K,
+        labels=np.arange(len(label_names)),
+        sample_weight=confusion_CC[true_K, predicted_K],
+        zero_division=0,
     )
     return tuple(
         ClassMetrics(
             label=name,
-            precision=float(hits / answered) if answered else 0.0,
-            recall=float(hits / actual) if actual else 0.0,
-            f1=float(2 * hits / (actual + answered)) if actual + answered else 0.0,
-            support=int(actual),
+            precision=float(precision_C[label]),
+            recall=float(recall_C[label]),
+            f1=float(f1_C[label]),
+            support=int(support_C[label]),
         )
-        for name, hits, actual, answered in zip(
-            label_names, hits_C, actual_C, answered_C, strict=True
-        )
+        for label, name in enumerate(label_names)
     )
 
 
