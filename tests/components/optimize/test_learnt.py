@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.components.training import toy
 from tpuline.components.contracts import ShardSet, TrainedModel
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
 from tpuline.components.optimize import importance, prune, stage
-from tpuline.components.optimize.distill import spaced
+from tpuline.components.optimize.distill import DistillingLesson, spaced, student
 from tpuline.components.optimize.variants import Distill, Prune, Shrink, Variant
 from tpuline.components.restoring import restored
 from tpuline.components.stage import Context
 from tpuline.components.train import stage as train
+from tpuline.components.training.config import Config
+from tpuline.components.training.loop import compiled
+from tpuline.components.training.plan import make_plan
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 
@@ -172,6 +177,31 @@ def test_student_learns_from_the_answers_where_labels_count_for_nothing(
     variant = Distill(num_layers=1, labels_share=0.0, epochs=3, learning_rate=1e-2)
     student = made(tmp_path, variant, shards, bert)
     assert student.history[-1].val_accuracy > 0.9
+
+
+def test_rows_of_weight_0_teach_the_student_nothing(shards: ShardSet, bert: TrainedModel) -> None:
+    variant = Distill(num_layers=1)
+    spec = replace(student(variant, bert), dropout=0.0)
+    with HARDWARE.start().scope():
+        lesson = DistillingLesson(variant, bert, shards, {})
+        config = Config(model=spec, global_batch_size=8)
+        plan = make_plan(config, shards, num_replicas=1, strategy="cpu", num_hosts=1)
+        classifier = lesson.model(config, shards)
+        objective, share = lesson.objective(), lesson.labels_share
+        learner = compiled(classifier, config, plan, objective=objective, labels_share=share)
+    ids = np.random.default_rng(1).integers(5, 40, (8, 16)).astype(np.int32)
+    others = np.where(np.arange(8)[:, None] < 5, ids, 5)
+    labels, weights = tf.constant([0, 1] * 4), tf.constant([1.0] * 5 + [0.0] * 3)
+
+    def gradients(ids: np.ndarray, weights: tf.Tensor) -> list[np.ndarray]:
+        features = {"token_ids": tf.constant(ids), "padding_mask": tf.ones_like(ids)}
+        return [np.asarray(g) for g in learner._gradients((features, labels, weights))[0]]
+
+    for one, other in zip(gradients(ids, weights), gradients(others, weights), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    # They do teach where they count.
+    pairs = zip(gradients(ids, weights), gradients(ids, tf.ones(8)), strict=True)
+    assert max(np.abs(one - other).max() for one, other in pairs) > 1e-3
 
 
 @pytest.mark.slow
