@@ -12,9 +12,11 @@ from typing import Literal
 from .load_records import LoadReport as LoadReport
 from .load_records import LoadResult as LoadResult
 from .load_records import Scenario as Scenario
+from .load_records import ThreadTiming as ThreadTiming
 from .load_records import WireCheck as WireCheck
 from .measured import (
     ClassMetrics,
+    GateResult,
     Incumbent,
     Interval,
     LatencyProfile,
@@ -22,6 +24,7 @@ from .measured import (
     SeveralLabels,
     ShownRow,
     Slice,
+    Verdict,
 )
 from .modeling import ModelSpec
 
@@ -227,6 +230,11 @@ class Servable:
     thresholds: tuple[float, ...] = ()  # by label id, from which it is on; of several labels only
     threshold: Threshold | None = None  # None: the label of the largest probability is answered
 
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether TensorFlow answers."""
+        return self.format in ("saved_model", "xla")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceAccuracy:
@@ -254,23 +262,6 @@ class References:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GateResult:
-    """One condition that a model must meet."""
-
-    name: str  # the YAML key
-    passed: bool
-    message: str  # what was required and what was received
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether the model may be handed over, and why."""
-
-    blessed: bool
-    reasons: tuple[str, ...]  # one sentence a gate, failures first
-
-
-@dataclass(frozen=True, kw_only=True)
 class EvalReport:
     """What was measured on what was exported, and the verdict. A multi-label answer is
     right when all labels of its row are; then there is no confusion matrix."""
@@ -289,6 +280,7 @@ class EvalReport:
     latency: tuple[LatencyProfile, ...]
     cold_start_s: float  # load and first answer, imports left out
     peak_memory_bytes: int
+    measured_on: str = ""  # the processor that latency, cold start and memory hold for
     mistakes: tuple[ShownRow, ...]  # wrong answers, the most confident first
     gates: tuple[GateResult, ...]
     verdict: Verdict

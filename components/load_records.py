@@ -13,6 +13,10 @@ STEADY = 0.15
 """Repeats whose rates differ by a larger share tell of the machine, not of the model."""
 
 
+WORTH_SETTING = 0.1
+"""Share of p50 that a setting of threads must save to be advised."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadResult:
     """One scenario against one target, as LoadGen timed it. Of server: the highest rate found.
@@ -51,6 +55,17 @@ class WireCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ThreadTiming:
+    """Latency in process with so many of TensorFlow's threads, requests one after another."""
+
+    intra_op: int  # that one op is cut up for; 0: as TensorFlow takes them by itself
+    inter_op: int  # for ops that do not wait for each other
+    batch_size: int
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadReport:
     """How the model that was chosen serves under load."""
 
@@ -62,6 +77,17 @@ class LoadReport:
     loadgen_version: str  # empty: nothing was measured
     wire: tuple[WireCheck, ...]
     results: tuple[LoadResult, ...]
+    threads: tuple[ThreadTiming, ...] = ()  # empty: not measured
+
+    def quickest_threads(self) -> tuple[ThreadTiming, ...]:
+        """Of each batch size, those of the lowest p50; what TensorFlow takes by itself, unless
+        others are quicker by `WORTH_SETTING`."""
+        found = []
+        for size in dict.fromkeys(timing.batch_size for timing in self.threads):
+            own, *others = (one for one in self.threads if one.batch_size == size)
+            best = min(others, key=lambda one: one.p50_ms, default=own)
+            found.append(best if best.p50_ms <= (1 - WORTH_SETTING) * own.p50_ms else own)
+        return tuple(found)
 
     def rate_spreads(self) -> dict[str, float]:
         """By target, of the rates that the repeats of server found: the most over the least, less

@@ -98,3 +98,20 @@ class LatencyProfile:
     texts_per_s: float
     tokenizer_p50_ms: float | None = None  # of the token ids of the same requests alone
     samples_ms: tuple[float, ...]  # every request, in the order it was made
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """One condition that a model must meet."""
+
+    name: str  # the YAML key
+    passed: bool
+    message: str  # what was required and what was received
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether the model may be handed over, and why."""
+
+    blessed: bool
+    reasons: tuple[str, ...]  # one sentence a gate, failures first

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
+
+from ..components.processor import processor as processor
 
 LIBRARIES = (
     "tpuline",
@@ -59,14 +60,3 @@ def describe() -> dict[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
-
-
-def processor(root: Path = Path("/")) -> str:
-    """The processor's name."""
-    try:
-        for line in (root / "proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux: the platform module knows a name, if a vaguer one
-    return platform.processor() or platform.machine()

@@ -109,7 +109,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "evaluate": _evaluate(report) if report else None,
         "choice": _choice(facts.choice) if facts.choice else None,
         "handoff": _handoff(facts.handoff) if facts.handoff else None,
-        "load": _load(facts.load) if facts.load and facts.load.results else None,
+        "load": _load(facts.load) if facts.load else None,
         "artifacts": {
             "shards": shards.uri if shards else None,
             "model": model.uri if model else None,
@@ -250,6 +250,7 @@ def _evaluate(report: EvalReport) -> dict[str, Any]:
             }
             for profile in report.latency
         },
+        "measured_on": report.measured_on,
         "cold_start_s": report.cold_start_s,
         "peak_memory_bytes": report.peak_memory_bytes,
         "per_class": report.per_class,
@@ -286,7 +287,9 @@ def _choice(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _load(load: LoadReport) -> dict[str, Any]:
+def _load(load: LoadReport) -> dict[str, Any] | None:
+    if not load.results and not load.threads:
+        return None
     return {
         "split": load.split,
         "num_rows": load.num_rows,
@@ -295,6 +298,8 @@ def _load(load: LoadReport) -> dict[str, Any]:
         "wire": load.wire,
         "rate_spreads": load.rate_spreads(),
         "results": load.results,
+        "threads": load.threads,
+        "quickest_threads": load.quickest_threads(),
     }
 
 

@@ -66,6 +66,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         worst_slice=_worst_slice(document["evaluate"]),
         latency=_latency_rows(document["evaluate"]),
         load=report_load.rows(document["load"]),
+        threads=report_load.thread_rows(document["load"]),
         longest_text=_LONGEST_TEXT,
         script=_script(),
         loading=_loading(facts.servable) if facts.servable else None,
@@ -311,7 +312,7 @@ def _loading(servable: Servable) -> dict[str, str]:
     inputs = {"text": "where is my parcel?"}
     if servable.has_text_pair:
         inputs |= {"text_pair": "it was sent on Monday"}
-    if servable.format not in ("saved_model", "xla"):
+    if not servable.is_saved_model:
         columns = [[value] for value in inputs.values()]
         return {
             "python": "from pathlib import Path\n\n"

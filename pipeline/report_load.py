@@ -61,10 +61,32 @@ def summary(load: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         if not row["valid"]:
             facts.append("does not count")
         lines.append(("load", ", ".join(facts)))
+    best = [
+        f"batch {timing['batch_size']}: {threads(timing)} (p50 {timing['p50_ms']:.3g} ms)"
+        for timing in (load["quickest_threads"] if load else [])
+    ]
+    if best:
+        lines.append(("threads", "best for " + "; ".join(best)))
     for check in load["wire"] if load else []:
         if check["first_difference"]:
             lines.append(("wire", f"{check['target']}: {check['first_difference']}"))
     return lines
+
+
+def threads(timing: Mapping[str, Any]) -> str:
+    """A setting in words."""
+    if not timing["intra_op"] and not timing["inter_op"]:
+        return "as TensorFlow takes them"
+    return f"{timing['intra_op'] or 'default'} intra-op, {timing['inter_op'] or 'default'} inter-op"
+
+
+def thread_rows(load: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """One row a batch size and setting, the advised one marked."""
+    best = load["quickest_threads"] if load else []
+    return [
+        {**timing, "words": threads(timing), "advised": timing in best}
+        for timing in (load["threads"] if load else [])
+    ]
 
 
 def _together(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from .. import paired, texts
 from ..contracts import Choice, EvalReport, Servable, ShardSet, VariantResult
 from ..stage import Context
+from ..turns import Speed, Turns
 from .choosing import Rule, choose, remarks, with_front
-from .turns import Speed, Turns
 
 if TYPE_CHECKING:
     import numpy as np

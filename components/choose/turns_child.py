@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from ..serving import answering
-from .turns import Request, Turns, measure
+from ..turns import Request, Turns, measure
 
 
 def main() -> None:

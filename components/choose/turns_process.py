@@ -11,7 +11,7 @@ from pathlib import Path
 from ..child_process import ask_child
 from ..contracts import Servable
 from ..stage import Log
-from .turns import Speed, Turns, speed
+from ..turns import Speed, Turns, speed
 
 
 def measure_in_turns(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .. import texts
+from .. import processor, texts
 from ..contracts import (
     EvalReport,
     Incumbent,
@@ -43,7 +43,7 @@ from .quality import quality
 from .shown import Gallery
 from .slices import Slices
 
-VERSION = 5
+VERSION = 6
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
@@ -174,6 +174,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         latency=costs.profiles,
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
+        measured_on=processor.described(),
         mistakes=predictions.mistakes,
         doubts=predictions.doubts,
         slices=parts,
@@ -205,7 +206,7 @@ def _slices(
 
 def _unservable(servable: Servable) -> tuple[str, ...] | None:
     """What a model server could not run; of other formats there is no such server."""
-    if servable.format not in ("saved_model", "xla"):
+    if not servable.is_saved_model:
         return None
     return servable_ops.problems(predict.served_dir(servable))
 

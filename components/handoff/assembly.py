@@ -20,6 +20,7 @@ from . import clients, server_files, versions
 from .batching import Batching, pbtxt
 from .card import model_card
 from .config import Config
+from .readme import readme
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,6 @@ class Facts:
         return tuple(one for one in self.report.slices if one.column not in of_data)
 
     @property
-    def for_model_server(self) -> bool:
-        """Whether it is a SavedModel."""
-        return self.servable.format in ("saved_model", "xla")
-
-    @property
     def provenance(self) -> dict[str, str]:
         """Stage to the key of its artifact."""
         artifacts = (self.shards, self.model, self.servable, self.report)
@@ -63,7 +59,7 @@ def copy_model(facts: Facts, folder: Path) -> Path:
     """The model in its place, with what a server reads beside it."""
     model_dir = folder / facts.name / str(facts.servable.version)
     shutil.copytree(Path(facts.servable.uri) / facts.servable.saved_model_dir, model_dir)
-    if facts.for_model_server:
+    if facts.servable.is_saved_model:
         _write(model_dir / layout.BATCHING_FILE, pbtxt(facts.batching))
     return model_dir
 
@@ -89,8 +85,14 @@ def finish(facts: Facts, folder: Path) -> str:
             load=facts.load,
             provenance=facts.provenance,
         ),
-        "README.md": _readme(facts, wheel),
-        **(_server_files(facts) if facts.for_model_server else {}),
+        "README.md": readme(
+            name=name,
+            python=".".join(platform.python_version_tuple()[:2]),
+            wheel=wheel,
+            servable=facts.servable,
+            load=facts.load,
+        ),
+        **(_server_files(facts) if facts.servable.is_saved_model else {}),
     }
     for path, text in files.items():
         _write(folder / path, text)
@@ -145,9 +147,12 @@ def _slo(facts: Facts) -> dict[str, Any]:
             "size_mb": facts.servable.size_bytes / 1e6,
             "knee_batch_size": facts.batching.max_batch_size,
             "load": [asdict(result) for result in facts.load.results],
+            "threads": [asdict(timing) for timing in facts.load.threads],
         },
         "how": "latency: in process, requests one after another; load: MLPerf LoadGen, by target "
-        "and scenario; all on the machine that made the bundle",
+        "and scenario; threads: latency in process by TensorFlow's threads, 0 as it takes them "
+        "by itself",
+        "measured_on": facts.report.measured_on,
     }
 
 
@@ -171,20 +176,6 @@ def _server_files(facts: Facts) -> dict[str, str]:
         "clients/rest_client.py": clients.REST.format(name=name, inputs=inputs),
         "clients/grpc_client.py": clients.GRPC.format(name=name, inputs=inputs),
     }
-
-
-def _readme(facts: Facts, wheel: str) -> str:
-    here = {"name": facts.name, "version": facts.servable.version}
-    rows = clients.SERVER_ROWS if facts.for_model_server else ""
-    serve = clients.SERVE_SAVED_MODEL if facts.for_model_server else clients.SERVE_OTHER
-    return clients.README.format(
-        **here,
-        format=facts.servable.format,
-        python=".".join(platform.python_version_tuple()[:2]),
-        wheel=wheel,
-        server_rows=rows.format(**here),
-        serve=serve.format(**here),
-    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -161,7 +161,8 @@ def _serving(servable: Servable, report: EvalReport) -> list[str]:
         ),
         "",
         f"Cold start {report.cold_start_s:.2f} s, {report.peak_memory_bytes / 1e6:.0f} MB of "
-        "memory; in process, on the machine that made the bundle. The promises stand in slo.json.",
+        f"memory; in process, on {_cell(report.measured_on) or 'a processor not recorded'}. The "
+        "promises stand in slo.json.",
         "",
         f"Against the Keras model on {parity.num_texts} texts: {parity.token_mismatches} with "
         f"other tokens, probabilities at most {parity.max_abs_diff:.1e} apart "

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
-VERSION = 2
+VERSION = 3
 USES = frozenset({"machine"})
 
 BUNDLE_DIR = "bundle"
@@ -202,7 +202,7 @@ def _median_ms(
 
 def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]]) -> int:
     """Written, and asked as a server would: what fails here would keep it from being ready."""
-    if not facts.for_model_server:
+    if not facts.servable.is_saved_model:
         return 0
     from ..serving import warmup
 

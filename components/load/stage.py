@@ -10,7 +10,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,12 +24,14 @@ from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
 from ..serving.found import Found
 from ..serving.targets import parse
 from ..stage import Context, Log
+from ..turns import Turns
+from .threads import Threads, by_threads
 
 if TYPE_CHECKING:
     from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 2
+VERSION = 3
 USES = frozenset({"seed", "machine"})
 
 
@@ -55,12 +57,14 @@ class Batcher:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """What is asked under load, and how. Without `scenarios` nothing is."""
+    """What is asked under load, and how. Without `scenarios` and `threads` nothing is."""
 
     targets: tuple[str, ...] = ("in_process",)  # [triton|tf_serving]+[http|grpc][://HOST:PORT]
     split: Literal["test", "validation"] = "test"
     num_rows: int = 1024  # different rows that the requests are drawn from
     batcher: Batcher = field(default_factory=Batcher)
+    threads: tuple[Threads, ...] = ()  # timed beside what TensorFlow takes by itself
+    turns: Turns = field(default_factory=Turns)  # of `threads`
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,41 +102,69 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
 
     Each result is kept when it is there, so that a run that was stopped goes on after it.
     """
-    from ..serving.driving.process import Measured, Served, measure
-
-    chosen = inputs.choice.chosen
-    measured = Measured(results=(), wire=(), loadgen_version="")
-    num_rows = 0
-    if config.scenarios and chosen is None:
+    chosen, asked = inputs.choice.chosen, bool(config.scenarios or config.threads)
+    report = LoadReport(
+        uri=str(ctx.workdir),
+        variant=chosen,
+        split=config.split,
+        num_rows=0,
+        p99_bound_ms=config.p99_ms,
+        loadgen_version="",
+        wire=(),
+        results=(),
+    )
+    if asked and chosen is None:
         ctx.log.warning("load: nothing was measured, for no variant was chosen")
-    elif config.scenarios and chosen is not None:
-        servable = inputs.servables[chosen]
-        rows = texts.sample(inputs.shards, config.split, num_rows=config.num_rows, seed=ctx.seed)
-        num_rows = len(rows)
+    elif asked and chosen is not None:
+        report = _measured(config, inputs.shards, inputs.servables[chosen], report, ctx)
+        _warn(report, ctx.log)
+    return report
+
+
+def _measured(
+    config: Config, shards: ShardSet, servable: Servable, report: LoadReport, ctx: Context
+) -> LoadReport:
+    """The report with what was measured."""
+    rows = texts.sample(shards, config.split, num_rows=config.num_rows, seed=ctx.seed)
+    report = replace(report, num_rows=len(rows))
+    folder = Path(servable.uri) / servable.saved_model_dir
+    if config.scenarios:
+        from ..serving.driving.process import Served, measure
+
         served = Served(
-            folder=Path(servable.uri) / servable.saved_model_dir,
+            folder=folder,
             model=servable.saved_model_dir.partition("/")[0],
             rows=rows.rows(),
-            labels=[inputs.shards.answer(label) for label in rows.labels],
+            labels=[shards.answer(label) for label in rows.labels],
             rule=rule_of(servable),
         )
         targets = [parse(target) for target in config.targets]
         kept = Kept(ctx.unfinished, of=_measured_of(config, served, ctx.seed), log=ctx.log)
         with _servers(config, ctx.log) as servers:
-            measured = measure(
+            found = measure(
                 served, targets, config, servers=servers, kept=kept, seed=ctx.seed, log=ctx.log
             )
-    report = LoadReport(
-        uri=str(ctx.workdir),
-        variant=chosen,
-        split=config.split,
-        num_rows=num_rows,
-        p99_bound_ms=config.p99_ms,
-        loadgen_version=measured.loadgen_version,
-        wire=measured.wire,
-        results=measured.results,
-    )
-    _warn(report, ctx.log)
+        report = replace(
+            report,
+            loadgen_version=found.loadgen_version,
+            wire=found.wire,
+            results=found.results,
+        )
+    if config.threads and not servable.is_saved_model:
+        ctx.log.warning(
+            f"load.threads: not measured, for {servable.format} does not compute with those of "
+            "TensorFlow"
+        )
+    elif config.threads:
+        threads = by_threads(
+            folder,
+            rows.rows(),
+            config.threads,
+            batch_sizes=sorted({1, config.batch_size}),
+            turns=config.turns,
+            log=ctx.log,
+        )
+        report = replace(report, threads=threads)
     return report
 
 

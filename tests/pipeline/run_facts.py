@@ -28,6 +28,7 @@ from tpuline.components.contracts import (
     ShownRow,
     Slice,
     Split,
+    ThreadTiming,
     TrainedModel,
     VariantResult,
     Verdict,
@@ -178,6 +179,12 @@ def _load() -> LoadReport:
     return LoadReport(
         uri="runs/load/06f3a9c1d7e45b8a", variant="base", split="test", num_rows=601,
         p99_bound_ms=50.0, loadgen_version="6.0.17", results=(single, *found, missed),
+        threads=(
+            ThreadTiming(intra_op=0, inter_op=0, batch_size=1, p50_ms=4.1, p99_ms=9.3),
+            ThreadTiming(intra_op=1, inter_op=1, batch_size=1, p50_ms=2.9, p99_ms=5.2),
+            ThreadTiming(intra_op=0, inter_op=0, batch_size=32, p50_ms=21.4, p99_ms=30.0),
+            ThreadTiming(intra_op=1, inter_op=1, batch_size=32, p50_ms=20.1, p99_ms=29.0),
+        ),
         wire=(
             WireCheck(target="triton+grpc", num_texts=656, max_abs_diff=0.0, tolerance=1e-5,
                       first_difference=""),

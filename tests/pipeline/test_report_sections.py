@@ -104,10 +104,26 @@ def test_spread_is_of_the_repeats_that_count() -> None:
     assert replace(load, results=(single, found[0])).rate_spreads() == {}
 
 
+def test_threads_are_told_by_batch_size_and_those_that_are_quicker_advised() -> None:
+    facts = finished()
+    assert facts.load
+    # A tenth of the median saved counts, less does not.
+    advised = facts.load.quickest_threads()
+    assert [(one.batch_size, one.intra_op) for one in advised] == [(1, 1), (32, 0)]
+    alone = replace(facts, load=replace(facts.load, results=(), wire=()))
+    for each in (facts, alone):
+        words = " ".join(Page(html_of(each)).words.split())
+        assert "11 intra-op, 1 inter-op2.95.2advised" in words
+        assert "32as TensorFlow takes them21.430advised" in words
+        lines = "\n".join(report.summary_lines(report.to_json(each)))
+        assert "best for batch 1: 1 intra-op, 1 inter-op (p50 2.9 ms); batch 32: as" in lines
+    assert "Under load" in words and "Asked by MLPerf" not in words
+
+
 def test_run_that_measured_no_load_has_no_section_on_it() -> None:
     whole = finished()
     assert whole.load
-    quiet = replace(whole, load=replace(whole.load, results=(), wire=()))
+    quiet = replace(whole, load=replace(whole.load, results=(), wire=(), threads=()))
     assert report.to_json(quiet)["load"] is None
     assert 'id="load"' not in html_of(quiet) and 'href="#load"' not in html_of(quiet)
 

@@ -13,8 +13,8 @@ from tests.components.evaluate.conftest import Recorder
 from tests.components.export.toy import context
 from tests.pipeline.run_facts import finished
 from tpuline.components.choose import stage
-from tpuline.components.choose.turns import Turns
 from tpuline.components.contracts import EvalReport, Servable, ShardSet, Verdict
+from tpuline.components.turns import Turns
 
 NUM_ROWS = 1000
 

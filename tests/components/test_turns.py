@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tpuline.components.choose.turns import MIN_ROUNDS, Turns, measure, speed
+from tpuline.components.turns import MIN_ROUNDS, Turns, measure, speed
 
 
 class Machine:

@@ -1,0 +1,68 @@
+"""Latency by threads, of a real SavedModel in real processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.components.evaluate.conftest import Recorder
+from tests.components.load.test_stage import inputs
+from tpuline.components.contracts import Servable, ShardSet
+from tpuline.components.handoff.readme import readme
+from tpuline.components.load import stage
+from tpuline.components.load.threads import Threads, by_threads
+from tpuline.components.stage import Context
+from tpuline.components.turns import Turns
+
+QUICK = Turns(rounds=3, requests=4)
+ONE = Threads(intra_op=1, inter_op=1)
+
+
+@pytest.mark.long
+def test_threads_are_timed_beside_what_tensorflow_takes_by_itself(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+) -> None:
+    config = stage.Config(threads=(ONE,), turns=QUICK, num_rows=40, batch_size=4)
+    report = stage.run(config, inputs(corpus, word_model), context)
+    assert [(one.batch_size, one.intra_op, one.inter_op) for one in report.threads] == [
+        (1, 0, 0),
+        (1, 1, 1),
+        (4, 0, 0),
+        (4, 1, 1),
+    ]
+    assert all(0 < one.p50_ms <= one.p99_ms for one in report.threads)
+    assert len(report.quickest_threads()) == 2
+    assert (report.results, report.loadgen_version, report.num_rows) == ((), "", 40)
+    assert not log.warnings
+    text = readme(name="m", python="3.11", wheel="w.whl", servable=word_model, load=report)
+    flags = "`--tensorflow_intra_op_parallelism=1` `--tensorflow_inter_op_parallelism=1`"
+    assert f"| 4 | {flags} | " in text and "| 1 | no flag | " in text
+    assert "single requests: " in text and "batches of 4: " in text
+
+
+def test_other_formats_do_not_compute_with_them(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+) -> None:
+    onnx = replace(word_model, format="onnx")
+    report = stage.run(stage.Config(threads=(ONE,)), inputs(corpus, onnx), context)
+    assert report.threads == ()
+    assert log.warnings == [
+        "load.threads: not measured, for onnx does not compute with those of TensorFlow"
+    ]
+    text = readme(name="m", python="3.11", wheel="w.whl", servable=word_model, load=report)
+    assert "Threads" not in text
+
+
+@pytest.mark.long
+def test_process_that_fails_is_told_with_the_end_of_its_output(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)latency by threads: the process ended.*no-model"):
+        by_threads(
+            tmp_path / "no-model", [("a",)], [], batch_sizes=[1], turns=QUICK, log=Recorder()
+        )
+
+
+def test_threads_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="intra_op: must lie between 0 and 1024; received -1"):
+        Threads(intra_op=-1)
