@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -57,12 +58,13 @@ def ask_child(
     task: str,
     on_line: Callable[[str], None],
     environ: Mapping[str, str],
+    timeout_s: float | None = None,
 ) -> dict[str, Any]:
     """What a module of ours answers in a fresh Python: JSON in, JSON out.
 
     It reads `request` from standard input and writes its answer to the file that
     `request["result_file"]` names. `on_line` gets each line of its standard output.
-    `RuntimeError` with the end of its error output when it fails.
+    `RuntimeError` with the end of its error output when it fails, or is not done after `timeout_s`.
     """
     with tempfile.TemporaryDirectory(prefix="tpuline-child-") as folder:
         request_file, result_file = Path(folder) / "request.json", Path(folder) / "result.json"
@@ -70,7 +72,8 @@ def ask_child(
         request_file.write_text(json.dumps(whole), encoding="utf-8")
         # -P: a folder named like one of our modules in the working directory must not be imported.
         command = [sys.executable, "-P", "-m", module]
-        _listen(command, request_file, Path(folder) / "stderr.txt", task, on_line, environ)
+        errors = Path(folder) / "stderr.txt"
+        _listen(command, request_file, errors, task, on_line, environ, timeout_s)
         answer: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
     return answer
 
@@ -82,7 +85,9 @@ def _listen(
     task: str,
     on_line: Callable[[str], None],
     environ: Mapping[str, str],
+    timeout_s: float | None,
 ) -> None:
+    late = threading.Event()
     with (
         request_file.open(encoding="utf-8") as request,
         stderr_file.open("w", encoding="utf-8") as stderr,
@@ -98,13 +103,25 @@ def _listen(
         ) as child,
     ):
         assert child.stdout is not None
+
+        def end() -> None:
+            late.set()
+            child.kill()
+
+        clock = threading.Timer(timeout_s, end) if timeout_s is not None else None
         try:
+            if clock is not None:
+                clock.start()
             for line in child.stdout:
                 on_line(line)
             code = child.wait()
         finally:
+            if clock is not None:
+                clock.cancel()
             child.kill()  # nothing happens when it has ended
             child.wait()  # Popen waits no longer than 0.25 s when it is interrupted
+    if late.is_set():
+        raise RuntimeError(f"{task}: not done after {timeout_s} s, and ended")
     if code:
         raise _failed(task, code, stderr_file.read_bytes())
 

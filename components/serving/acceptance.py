@@ -25,6 +25,9 @@ LOAD_REQUESTS, WARM_UP_REQUESTS = 200, 20
 
 MAX_LOAD_S = 20.0
 
+LIMIT_S = 1800.0
+"""Of everything, in process: a model that hangs is rejected, too."""
+
 MUST_PASS = ("evaluation", "ops")
 """Before the model is loaded at all."""
 
@@ -110,6 +113,7 @@ def _in_a_fresh_process(opened: Bundle) -> tuple[Check, ...]:
             task="accept",
             on_line=lambda line: None,
             environ={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            timeout_s=LIMIT_S,
         )
     except (RuntimeError, OSError, ValueError) as error:  # it ended, or left no answer
         return (Check(name="load", passed=False, message=" ".join(str(error).split())[-500:]),)

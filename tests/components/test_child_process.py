@@ -42,6 +42,17 @@ def test_child_that_fails_is_told_with_the_end_of_its_output(environ: dict[str, 
         ask_child("echoing", {"fail": True}, task="echo", on_line=lambda _: None, environ=environ)
 
 
+def test_child_that_is_not_done_in_time_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "sleeping.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(300)")
+    lines: list[str] = []
+    with pytest.raises(RuntimeError, match=r"^sleep: not done after 3 s, and ended$"):
+        ask_child(
+            "sleeping", {}, task="sleep", on_line=lines.append, timeout_s=3,
+            environ={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )  # fmt: skip
+    assert lines == ["up\n"]
+
+
 def test_child_that_is_killed_is_said_to_be() -> None:
     program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(RuntimeError, match=r"^work: .* exit code -9 \(killed, as by a system"):
