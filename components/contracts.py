@@ -298,6 +298,7 @@ class VariantResult:
     """What was measured on one variant of the model, beside the model as it was trained."""
 
     name: str
+    format: Format = "saved_model"
     accuracy: Interval
     difference: Interval  # of the accuracy from the base's, paired by row
     p_value: float  # McNemar's, exact: how likely such a difference is where there is none

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..contracts import VariantResult
+from ..contracts import Format, VariantResult
 
 Preference = Literal["latency", "throughput", "size", "accuracy"]
 
@@ -23,8 +23,14 @@ class Rule:
 
     prefer: Preference = "latency"  # p99 of the smallest batch measured
     max_accuracy_drop: float = 0.01  # against the model as it was trained
+    formats: tuple[Format, ...] = ("saved_model", "xla")  # that may be handed over
 
     def __post_init__(self) -> None:
+        if not self.formats:
+            raise ValueError(
+                "formats: must name at least one; received none; [saved_model, xla] are what "
+                "TensorFlow Serving takes"
+            )
         if not 0 <= self.max_accuracy_drop <= 1:
             raise ValueError(
                 f"max_accuracy_drop: must be between 0 and 1; received {self.max_accuracy_drop}; "
@@ -62,17 +68,22 @@ def with_front(results: Sequence[VariantResult]) -> tuple[VariantResult, ...]:
 def choose(results: Sequence[VariantResult], rule: Rule) -> tuple[str | None, str]:
     """Name of the variant to hand over, and why. The base, which comes first, wins ties."""
     base = results[0]
+    others = [result.name for result in results if result.format not in rule.formats]
+    note = f" ({', '.join(others)}: not of choose.rule.formats)" if others else ""
     fit = [
         result
         for result in results
-        if result.blessed and result.difference.value >= -rule.max_accuracy_drop
+        if result.name not in others
+        and result.blessed
+        and result.difference.value >= -rule.max_accuracy_drop
     ]
     if not fit:
-        return None, "no variant is blessed within the allowed drop in accuracy"
+        return None, f"no variant is blessed within the allowed drop in accuracy{note}"
     best = min(fit, key=lambda result: _cost(result, rule.prefer))
     if base in fit and not _clearly_less(best, base, rule.prefer):
-        return base.name, f"no variant has clearly better {rule.prefer}"
-    return best.name, f"best {rule.prefer} of {len(fit)} that are blessed and keep the accuracy"
+        return base.name, f"no variant has clearly better {rule.prefer}{note}"
+    why = f"best {rule.prefer} of {len(fit)} that are blessed and keep the accuracy{note}"
+    return best.name, why
 
 
 def _cost(result: VariantResult, prefer: Preference) -> float:

@@ -20,7 +20,7 @@ from .choosing import Rule, choose, remarks, with_front
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 3
+VERSION = 4
 USES = frozenset({"seed", "machine"})
 
 BOOTSTRAP_SAMPLES = 1000
@@ -142,6 +142,7 @@ def _result(
     taken, price = in_turns or _alone(report), usd_per_hour
     return VariantResult(
         name=name,
+        format=servable.format,
         accuracy=report.accuracy,
         difference=paired.difference(*counts, num_rows, samples=BOOTSTRAP_SAMPLES, seed=seed),
         p_value=paired.mcnemar(*counts),

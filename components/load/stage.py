@@ -22,7 +22,7 @@ from ..serving.agreement import rule_of
 from ..serving.driving.kept import Kept
 from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
 from ..serving.found import Found
-from ..serving.targets import parse
+from ..serving.targets import IN_PROCESS, Target, parse
 from ..stage import Context, Log
 from ..turns import Turns
 from .threads import Threads, by_threads
@@ -138,7 +138,7 @@ def _measured(
             labels=[shards.answer(label) for label in rows.labels],
             rule=rule_of(servable),
         )
-        targets = [parse(target) for target in config.targets]
+        targets = _targets(config, servable, ctx.log)
         kept = Kept(ctx.unfinished, of=_measured_of(config, served, ctx.seed), log=ctx.log)
         with _servers(config, ctx.log) as servers:
             found = measure(
@@ -166,6 +166,20 @@ def _measured(
         )
         report = replace(report, threads=threads)
     return report
+
+
+def _targets(config: Config, servable: Servable, log: Log) -> list[Target]:
+    """Without those that would be started here, where they do not serve the format."""
+    targets = [parse(target) for target in config.targets]
+    if servable.is_saved_model:
+        return targets
+    started = [one for one in targets if one.server != IN_PROCESS and not one.address]
+    if started:
+        log.warning(
+            f"load: {', '.join(one.name for one in started)} not asked, for no server that is "
+            f"started here serves {servable.format}; choose.rule.formats says what may be chosen"
+        )
+    return [one for one in targets if one not in started]
 
 
 def _measured_of(config: Config, served: Served, seed: int) -> str:

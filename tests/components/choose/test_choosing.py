@@ -45,6 +45,19 @@ def test_fastest_that_keeps_the_accuracy_is_chosen() -> None:
     assert choose([BASE, fast, faster], Rule(max_accuracy_drop=0.0))[0] == "fast"
 
 
+def test_only_formats_that_may_be_handed_over_are_chosen() -> None:
+    onnx, xla = result("o", format="onnx", p99_ms=2.0), result("x", format="xla", p99_ms=5.0)
+    name, reason = choose([BASE, onnx, xla], Rule())
+    assert name == "x"
+    assert reason.endswith(
+        "of 2 that are blessed and keep the accuracy (o: not of choose.rule.formats)"
+    )
+    assert choose([BASE, onnx, xla], Rule(formats=("onnx", "saved_model")))[0] == "o"
+    assert choose([BASE, onnx], Rule(formats=("litert",)))[0] is None
+    with pytest.raises(ValueError, match="formats: must name at least one"):
+        Rule(formats=())
+
+
 @pytest.mark.parametrize("prefer", ["latency", "throughput", "size", "accuracy"])
 def test_base_stays_where_nothing_is_clearly_better(prefer: Any) -> None:
     near = result("near", p99_ms=9.7, texts_per_s=103.0, size_bytes=970, drop=-0.005, p_value=0.3)

@@ -63,6 +63,16 @@ def test_process_that_fails_is_told_with_the_end_of_its_output(tmp_path: Path) -
         )
 
 
+def test_servers_started_here_are_not_asked_for_formats_they_do_not_serve(
+    word_model: Servable, log: Recorder
+) -> None:
+    config = stage.Config(targets=("in_process", "triton+grpc", "triton+http://host:8000"))
+    assert len(stage._targets(config, word_model, log)) == 3 and not log.warnings
+    left = stage._targets(config, replace(word_model, format="openvino"), log)
+    assert [one.name for one in left] == ["in_process", "triton+http://host:8000"]
+    assert log.warnings[0].startswith("load: triton+grpc not asked, for no server")
+
+
 def test_threads_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="intra_op: must lie between 0 and 1024; received -1"):
         Threads(intra_op=-1)
