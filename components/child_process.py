@@ -47,7 +47,7 @@ def run_child(
                 child.wait()  # Popen waits no longer than 0.25 s when it is interrupted
         if child.returncode:
             output.seek(0)
-            raise _failed(task, child.returncode, output.read())
+            raise failed(task, child.returncode, output.read())
     return time.monotonic() - started
 
 
@@ -123,10 +123,11 @@ def _listen(
     if late.is_set():
         raise RuntimeError(f"{task}: not done after {timeout_s} s, and ended")
     if code:
-        raise _failed(task, code, stderr_file.read_bytes())
+        raise failed(task, code, stderr_file.read_bytes())
 
 
-def _failed(task: str, code: int, output: bytes) -> RuntimeError:
+def failed(task: str, code: int, output: bytes) -> RuntimeError:
+    """What a process that ended with `code` is told as."""
     tail = output.decode(errors="replace")[-_TAIL:].strip()
     return RuntimeError(
         f"{task}: the process ended with exit code {code}{_hint(code)}; the end of its "

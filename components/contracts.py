@@ -280,7 +280,7 @@ class EvalReport:
     latency: tuple[LatencyProfile, ...]
     cold_start_s: float  # load and first answer, imports left out
     peak_memory_bytes: int
-    measured_on: str = ""  # the processor that latency, cold start and memory hold for
+    measured_on: str = ""  # what latency, cold start and memory hold for
     mistakes: tuple[ShownRow, ...]  # wrong answers, the most confident first
     gates: tuple[GateResult, ...]
     verdict: Verdict

@@ -56,13 +56,17 @@ class WireCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class ThreadTiming:
-    """Latency in process with so many of TensorFlow's threads, requests one after another."""
+    """Latency with so many of TensorFlow's threads, requests one after another.
+
+    Of the quieter half of the rounds, and with what a pipe between two processes takes.
+    """
 
     intra_op: int  # that one op is cut up for; 0: as TensorFlow takes them by itself
     inter_op: int  # for ops that do not wait for each other
     batch_size: int
+    num_requests: int  # that count
     p50_ms: float
-    p99_ms: float
+    p90_ms: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +78,15 @@ class LoadReport:
     split: str
     num_rows: int  # different ones that the requests were drawn from
     p99_bound_ms: float  # of server
-    loadgen_version: str  # empty: nothing was measured
+    measured_on: str = ""  # processor, and cores that may be used
+    loadgen_version: str  # empty: LoadGen measured nothing
     wire: tuple[WireCheck, ...]
     results: tuple[LoadResult, ...]
     threads: tuple[ThreadTiming, ...] = ()  # empty: not measured
 
-    def quickest_threads(self) -> tuple[ThreadTiming, ...]:
-        """Of each batch size, those of the lowest p50; what TensorFlow takes by itself, unless
-        others are quicker by `WORTH_SETTING`."""
+    def advised_threads(self) -> tuple[ThreadTiming, ...]:
+        """Of each batch size, what TensorFlow takes by itself, or those of the lowest p50 where
+        they save `WORTH_SETTING` of it."""
         found = []
         for size in dict.fromkeys(timing.batch_size for timing in self.threads):
             own, *others = (one for one in self.threads if one.batch_size == size)

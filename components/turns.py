@@ -19,10 +19,10 @@ Request = Callable[[int], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Turns:
-    """How the variants that may be chosen are timed once more, side by side."""
+    """How several are timed side by side."""
 
-    rounds: int = 30  # the quieter half counts; 0: none, what evaluate saw of each alone counts
-    requests: int = 10  # of each variant a round
+    rounds: int = 30  # the quieter half counts; 0: none
+    requests: int = 10  # of each a round
     max_seconds: float = 60.0  # a batch size, of warm-up and of timing; but see MIN_ROUNDS
 
     def __post_init__(self) -> None:

@@ -294,12 +294,13 @@ def _load(load: LoadReport) -> dict[str, Any] | None:
         "split": load.split,
         "num_rows": load.num_rows,
         "p99_bound_ms": load.p99_bound_ms,
+        "measured_on": load.measured_on,
         "loadgen_version": load.loadgen_version,
         "wire": load.wire,
         "rate_spreads": load.rate_spreads(),
         "results": load.results,
         "threads": load.threads,
-        "quickest_threads": load.quickest_threads(),
+        "advised_threads": load.advised_threads(),
     }
 
 

@@ -61,12 +61,12 @@ def summary(load: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         if not row["valid"]:
             facts.append("does not count")
         lines.append(("load", ", ".join(facts)))
-    best = [
+    advised = [
         f"batch {timing['batch_size']}: {threads(timing)} (p50 {timing['p50_ms']:.3g} ms)"
-        for timing in (load["quickest_threads"] if load else [])
+        for timing in (load["advised_threads"] if load else [])
     ]
-    if best:
-        lines.append(("threads", "best for " + "; ".join(best)))
+    if advised:
+        lines.append(("threads", "advised for " + "; ".join(advised)))
     for check in load["wire"] if load else []:
         if check["first_difference"]:
             lines.append(("wire", f"{check['target']}: {check['first_difference']}"))
@@ -82,9 +82,9 @@ def threads(timing: Mapping[str, Any]) -> str:
 
 def thread_rows(load: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """One row a batch size and setting, the advised one marked."""
-    best = load["quickest_threads"] if load else []
+    advised = load["advised_threads"] if load else []
     return [
-        {**timing, "words": threads(timing), "advised": timing in best}
+        {**timing, "words": threads(timing), "advised": timing in advised}
         for timing in (load["threads"] if load else [])
     ]
 

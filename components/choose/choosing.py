@@ -78,7 +78,7 @@ def choose(results: Sequence[VariantResult], rule: Rule) -> tuple[str | None, st
         and result.difference.value >= -rule.max_accuracy_drop
     ]
     if not fit:
-        return None, f"no variant is blessed within the allowed drop in accuracy{note}"
+        return None, f"none that may be handed over is blessed and keeps the accuracy{note}"
     best = min(fit, key=lambda result: _cost(result, rule.prefer))
     if base in fit and not _clearly_less(best, base, rule.prefer):
         return base.name, f"no variant has clearly better {rule.prefer}{note}"

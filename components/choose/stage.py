@@ -1,7 +1,7 @@
 """ShardSet, EvalReports, Servables -> Choice: variants side by side, and the one to hand over.
 
-Those that may be chosen are timed once more, in turns: evaluate times one after the other, and what
-else the machine does meanwhile would decide.
+The base and all that are blessed are timed once more, in turns: evaluate times one after the other,
+and what else the machine does meanwhile would decide.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from .. import paired, texts
-from ..contracts import Choice, EvalReport, Servable, ShardSet, VariantResult
+from ..contracts import Choice, EvalReport, Format, Servable, ShardSet, VariantResult
 from ..stage import Context
 from ..turns import Speed, Turns
 from .choosing import Rule, choose, remarks, with_front
@@ -34,7 +34,7 @@ class Config:
     """How the variant to hand over is chosen."""
 
     rule: Rule = field(default_factory=Rule)
-    turns: Turns = field(default_factory=Turns)
+    turns: Turns = field(default_factory=Turns)  # rounds 0: what evaluate saw of each alone counts
     usd_per_hour: float | None = None  # of the machine that serves; null leaves costs out
 
     def __post_init__(self) -> None:
@@ -81,6 +81,13 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Choice:
     bases = {True: results[0], False: result(base, None)}
     results = [replace(one, remarks=remarks(one, bases[one.in_turns])) for one in results]
     chosen, reason = choose(results, config.rule)
+    any_format = replace(config.rule, formats=get_args(Format))
+    best, _ = choose(results, any_format)
+    if best != chosen:
+        ctx.log.warning(
+            f"choose: {best} would be handed over, were {servables[best or base].format} among "
+            "choose.rule.formats"
+        )
     return Choice(
         uri=str(ctx.workdir),
         batch_size=min(profile.batch_size for profile in reports[base].latency),

@@ -39,6 +39,7 @@ def main() -> None:
         "import_s": import_s,
         "cold_start_s": cold_start_s,
         "peak_memory_bytes": peak_memory_bytes(),
+        "accelerators": _accelerators(),
         "profiles": [asdict(profile) for profile in profiles],
         "modules": sorted(sys.modules),
     }
@@ -54,6 +55,17 @@ def _import_tensorflow() -> float:
     import tensorflow_text  # noqa: F401  registers the ops that the tokenizer uses
 
     return time.perf_counter() - started
+
+
+def _accelerators() -> list[str]:
+    """Names of those that TensorFlow computes with here."""
+    import tensorflow as tf
+
+    found = [one for one in tf.config.list_physical_devices() if one.device_type != "CPU"]
+    details = [tf.config.experimental.get_device_details(one) for one in found]
+    return [
+        facts.get("device_name", one.device_type) for one, facts in zip(found, details, strict=True)
+    ]
 
 
 def _columns(batch: list[list[str]]) -> list[tuple[str, ...]]:

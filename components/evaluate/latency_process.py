@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .. import processor
 from ..child_process import ask_child
 from ..contracts import LatencyProfile
 from ..stage import Log
@@ -22,6 +23,7 @@ class ServingCosts:
     cold_start_s: float  # from the load of the SavedModel to its first answer
     peak_memory_bytes: int
     profiles: tuple[LatencyProfile, ...]  # by batch size, as configured
+    measured_on: str  # processor and accelerators
     modules: tuple[str, ...]  # everything that the process had imported at its end
 
 
@@ -53,6 +55,7 @@ def measure_in_child(
             LatencyProfile(**{**profile, "samples_ms": tuple(profile["samples_ms"])})
             for profile in result["profiles"]
         ),
+        measured_on=", ".join((processor.described(), *result["accelerators"])),
         modules=tuple(result["modules"]),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .. import processor, texts
+from .. import texts
 from ..contracts import (
     EvalReport,
     Incumbent,
@@ -174,7 +174,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         latency=costs.profiles,
         cold_start_s=costs.cold_start_s,
         peak_memory_bytes=costs.peak_memory_bytes,
-        measured_on=processor.described(),
+        measured_on=costs.measured_on,
         mistakes=predictions.mistakes,
         doubts=predictions.doubts,
         slices=parts,

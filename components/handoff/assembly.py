@@ -150,8 +150,8 @@ def _slo(facts: Facts) -> dict[str, Any]:
             "threads": [asdict(timing) for timing in facts.load.threads],
         },
         "how": "latency: in process, requests one after another; load: MLPerf LoadGen, by target "
-        "and scenario; threads: latency in process by TensorFlow's threads, 0 as it takes them "
-        "by itself",
+        "and scenario; threads: latency by TensorFlow's threads, 0 as it takes them by itself, "
+        "of the quieter half of the rounds",
         "measured_on": facts.report.measured_on,
     }
 

@@ -57,12 +57,14 @@ is written for that.
 _THREADS = """
 ## Threads
 
-| texts a request | flags | p50 ms | p99 ms |
-|---|---|---|---|
+| texts a request | flags | requests | p50 ms | p90 ms |
+|---|---|---|---|---|
 {rows}
 
-Requests one after another, where the bundle was made: {advice}. What is best for one request at a
-time can be worst for batches and for many clients, so measure again where it serves.
+Flags of TensorFlow Serving; elsewhere `TF_NUM_INTRAOP_THREADS` and `TF_NUM_INTEROP_THREADS`.
+Requests one after another where the bundle was made, the quieter half of the rounds. Advised for
+{advice}. What is best for one request at a time can be worst for batches and for many clients:
+measure again where it serves.
 """
 
 _SERVE_OTHER = """
@@ -97,13 +99,14 @@ def readme(*, name: str, python: str, wheel: str, servable: Servable, load: Load
 def _threads(load: LoadReport) -> str:
     """Of those that were timed."""
     rows = [
-        f"| {one.batch_size} | {_setting(one)} | {one.p50_ms:.3g} | {one.p99_ms:.3g} |"
+        f"| {one.batch_size} | {_setting(one)} | {one.num_requests} "
+        f"| {one.p50_ms:.3g} | {one.p90_ms:.3g} |"
         for one in load.threads
     ]
     advice = [
         f"{'single requests' if one.batch_size == 1 else f'batches of {one.batch_size}'}: "
         f"{_setting(one)}"
-        for one in load.quickest_threads()
+        for one in load.advised_threads()
     ]
     return _THREADS.format(rows="\n".join(rows), advice="; ".join(advice))
 

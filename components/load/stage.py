@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from .. import texts
-from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet
+from .. import processor, texts
+from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet, ThreadTiming
 from ..load_records import STEADY
 from ..serving.agreement import rule_of
 from ..serving.driving.kept import Kept
@@ -83,6 +83,8 @@ class Config(Settings):
                 f"batch_size: must be at most batcher.max_batch_size "
                 f"({self.batcher.max_batch_size}); received {self.batch_size}; lower it"
             )
+        if self.threads and not self.turns.rounds:
+            raise ValueError("turns.rounds: must be at least 1 for threads; received 0; e.g. 30")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
         split=config.split,
         num_rows=0,
         p99_bound_ms=config.p99_ms,
+        measured_on=processor.described(),
         loadgen_version="",
         wire=(),
         results=(),
@@ -156,16 +159,22 @@ def _measured(
             "TensorFlow"
         )
     elif config.threads:
-        threads = by_threads(
-            folder,
-            rows.rows(),
-            config.threads,
-            batch_sizes=sorted({1, config.batch_size}),
-            turns=config.turns,
-            log=ctx.log,
-        )
-        report = replace(report, threads=threads)
+        report = replace(report, threads=_by_threads(config, folder, rows.rows(), ctx.log))
     return report
+
+
+def _by_threads(
+    config: Config, folder: Path, rows: list[tuple[str, ...]], log: Log
+) -> tuple[ThreadTiming, ...]:
+    """A failure is a warning: what is advised is worth no result of LoadGen."""
+    sizes = sorted({1, config.batch_size})
+    try:
+        return by_threads(
+            folder, rows, config.threads, batch_sizes=sizes, turns=config.turns, log=log
+        )
+    except RuntimeError as error:  # as many processes may take more memory than there is
+        log.warning(f"load.threads: not measured ({error})")
+        return ()
 
 
 def _targets(config: Config, servable: Servable, log: Log) -> list[Target]:

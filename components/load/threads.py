@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import Any
 
+from ..child_process import failed
 from ..load_records import ThreadTiming
 from ..stage import Log
 from ..turns import Turns, measure
@@ -41,7 +42,11 @@ class Threads:
 
 
 class Asked:
-    """A process that holds the model, with so many threads."""
+    """A process that holds the model, with so many threads. It is loading when this is made.
+
+    Raises:
+        RuntimeError: by every method, when the process has ended; with the end of its output.
+    """
 
     def __init__(self, threads: Threads, request: Mapping[str, Any], errors: Path) -> None:
         self._errors = errors
@@ -61,30 +66,34 @@ class Asked:
             )
         self._say(json.dumps(request))
 
+    def ready(self) -> None:
+        """Waits until it has loaded the model."""
+        self._hear("ready")
+
     def request(self, batch_size: int, number: int) -> None:
-        """Has it answer the request of a number; `RuntimeError` when it cannot."""
+        """Has it answer the request of a number."""
         self._say(f"{batch_size} {number}")
-        reply = self._pipe(self._process.stdout).readline()
-        if reply.strip() != "answered":
-            self._process.wait()
-            tail = self._errors.read_text("utf-8", errors="replace")[-2000:].strip()
-            raise RuntimeError(f"{TASK}: the process ended; the end of its output:\n{tail}")
-
-    def _say(self, line: str) -> None:
-        pipe = self._pipe(self._process.stdin)
-        try:
-            pipe.write(line + "\n")
-            pipe.flush()
-        except BrokenPipeError:
-            pass  # the missing reply tells
-
-    def _pipe(self, pipe: IO[str] | None) -> IO[str]:
-        assert pipe is not None
-        return pipe
+        self._hear("answered")
 
     def end(self) -> None:
         self._process.kill()
         self._process.communicate()
+
+    def _say(self, line: str) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        with suppress(BrokenPipeError):  # the missing reply tells
+            pipe.write(line + "\n")
+            pipe.flush()
+
+    def _hear(self, reply: str) -> None:
+        """What else a library prints is not for us."""
+        pipe = self._process.stdout
+        assert pipe is not None
+        for line in pipe:
+            if line.strip() == reply:
+                return
+        raise failed(TASK, self._process.wait(), self._errors.read_bytes())
 
 
 def by_threads(
@@ -102,32 +111,32 @@ def by_threads(
         RuntimeError: a process failed; with the end of its output.
     """
     found: list[ThreadTiming] = []
-    asked = dict.fromkeys((Threads(), *settings))
     request = {"folder": str(folder), "rows": rows}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="tpuline-threads-")))
-        processes: dict[Threads, Asked] = {}
-        for number, threads in enumerate(asked):
-            processes[threads] = Asked(threads, request, scratch / f"{number}.txt")
-            stack.callback(processes[threads].end)
-        for done, size in enumerate(batch_sizes):
-            log.progress(TASK, done, len(batch_sizes), f"batches of {size}")
-            requests = {str(t): _request(process, size) for t, process in processes.items()}
+        asked: dict[Threads, Asked] = {}
+        for number, threads in enumerate(dict.fromkeys((Threads(), *settings))):
+            asked[threads] = Asked(threads, request, scratch / f"{number}.txt")
+            stack.callback(asked[threads].end)
+        for process in asked.values():
+            process.ready()
+        for done, size in enumerate(batch_sizes, start=1):
+            requests = {str(t): partial(process.request, size) for t, process in asked.items()}
             samples = measure(requests, turns)
-            found += [_timing(threads, size, samples[str(threads)]) for threads in processes]
+            found += [_timing(threads, size, samples[str(threads)]) for threads in asked]
+            log.progress(TASK, done, len(batch_sizes), f"batches of {size}")
     return tuple(found)
 
 
-def _request(process: Asked, size: int) -> Any:
-    return lambda number: process.request(size, number)
-
-
 def _timing(threads: Threads, size: int, samples_ms: Sequence[float]) -> ThreadTiming:
-    ordered = sorted(samples_ms)
+    import numpy as np
+
+    p50, p90 = np.percentile(samples_ms, [50, 90]).tolist()
     return ThreadTiming(
         intra_op=threads.intra_op,
         inter_op=threads.inter_op,
         batch_size=size,
-        p50_ms=median(ordered),
-        p99_ms=ordered[int(0.99 * len(ordered))],
+        num_requests=len(samples_ms),
+        p50_ms=p50,
+        p90_ms=p90,
     )

@@ -1,7 +1,8 @@
 """Answers requests of one model when told to: `python -m tpuline.components.load.threads_child`.
 
 Standard input: a line of JSON, `folder` of the model and `rows` (list of [text] or [text,
-text_pair]); then a line a request, its batch size and its number. `answered` comes back for each.
+text_pair]); then a line a request, its batch size and its number. `ready` comes back when the model
+is loaded, and `answered` for each request.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ..serving import answering
 def main() -> None:
     request = json.loads(sys.stdin.readline())
     model, rows = answering.load(Path(request["folder"])), request["rows"]
+    print("ready", flush=True)
     for line in sys.stdin:
         size, number = map(int, line.split())
         batch = [rows[(number * size + i) % len(rows)] for i in range(size)]

@@ -14,7 +14,7 @@ TEXTS_PER_QUERY = 8
 class Settings:
     """The scenarios of MLPerf, and what each run of one must reach to count."""
 
-    scenarios: tuple[Scenario, ...] = ()  # none: nothing is measured
+    scenarios: tuple[Scenario, ...] = ()  # none: LoadGen measures nothing
     p99_ms: float = 50.0  # server: the rate is sought at which p99 stays within it
     min_duration_s: float = 5.0  # of each full run; server makes 12 at most for a repeat
     max_duration_s: float = 60.0  # a run that takes longer is ended, and does not count

@@ -78,6 +78,27 @@ def test_variants_are_compared_row_by_row_and_the_best_is_chosen(
     assert [one.on_front for one in made.variants] == [True, True, True]
 
 
+def test_format_that_may_not_be_handed_over_is_told_where_it_would_be_best(
+    tmp_path: Path, servable: Servable
+) -> None:
+    reports = {
+        "base": judged(tmp_path / "base", num_wrong=80),
+        "fast": judged(tmp_path / "fast", num_wrong=80, speed=2.0),
+    }
+    servables = {"base": servable, "fast": replace(servable, format="onnx")}
+    inputs = stage.Inputs(shards=shards(), reports=reports, servables=servables)
+    log = Recorder()
+    ctx = replace(context(tmp_path / "work"), log=log)
+    made = stage.run(stage.Config(turns=Turns(rounds=0)), inputs, ctx)
+    assert made.chosen == "base" and [one.format for one in made.variants] == [
+        "saved_model",
+        "onnx",
+    ]
+    assert log.warnings == [
+        "choose: fast would be handed over, were onnx among choose.rule.formats"
+    ]
+
+
 def test_those_that_may_be_chosen_are_timed_in_turns(
     tmp_path: Path, corpus: ShardSet, export_word_model: Callable[..., Servable]
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tpuline.components.contracts import Servable
 from tpuline.components.evaluate.latency import MIN_REQUESTS, Latency, measure, summarize
 from tpuline.components.evaluate.latency_process import measure_in_child
+from tpuline.components.processor import processor
 
 from .conftest import Recorder
 
@@ -102,6 +103,7 @@ def test_the_child_measures_itself_and_imports_only_what_serves(
     assert [p.tokenizer_p50_ms for p in costs.profiles] == [None, None], "it has no token ids"
     assert costs.cold_start_s > 0 and costs.import_s > 0
     assert 100e6 < costs.peak_memory_bytes < 1400e6
+    assert costs.measured_on.startswith(processor()) and " core" in costs.measured_on
     assert log.tasks == {"latency, batches of 3": 1.0, "latency, batches of 1": 1.0}
 
     ours = {name for name in costs.modules if name.startswith("tpuline.components.")}

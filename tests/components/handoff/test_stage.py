@@ -126,6 +126,15 @@ def test_bundle_is_accepted_and_says_why(handed_over: Handoff) -> None:
     assert any("max_p99_ms 10000 ms" in check.message for check in found.checks)
 
 
+def test_model_that_takes_too_long_is_rejected(
+    handed_over: Handoff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptance, "LIMIT_S", 0.5)
+    found = acceptance.accept(folder_of(handed_over))
+    assert not found.accepted
+    assert found.checks[-1].message == "accept: not done after 0.5 s, and ended"
+
+
 def test_samples_are_rows_of_the_split_and_messy_texts(made: Made, handed_over: Handoff) -> None:
     stored = samples.loads((folder_of(handed_over) / bundle.SAMPLES_FILE).read_bytes())
     assert len(stored) == 20 + len(MESSY_TEXTS)

@@ -21,10 +21,15 @@ def runs() -> dict[int, Losses]:
     """By number of replicas, what a child printed."""
     children = {replicas: _child(replicas) for replicas in (1, 2)}
     done = {}
-    for replicas, child in children.items():
-        out, err = child.communicate(timeout=500)
-        assert child.returncode == 0, err
-        done[replicas] = json.loads(out.splitlines()[-1])
+    try:
+        for replicas, child in children.items():
+            out, err = child.communicate(timeout=280)
+            assert child.returncode == 0, err
+            done[replicas] = json.loads(out.splitlines()[-1])
+    finally:
+        for child in children.values():
+            child.kill()
+            child.wait()
     return done
 
 
