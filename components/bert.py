@@ -9,7 +9,7 @@ from .example_spec import PADDING_MASK, SEGMENT_IDS, TOKEN_IDS
 from .first_token import of_first_token
 from .lora import add_adapters
 from .narrowing import narrow
-from .preset_files import FIELD, check_preset
+from .preset_files import FIELD, check_length, check_preset
 from .presets import fingerprints, first_line
 from .rematerialization import rematerialize
 
@@ -151,11 +151,7 @@ def _apply_levers(spec: BertSpec, backbone: Any) -> None:
 
 
 def _check_fits(preset: str, backbone: Any, vocabulary_size: int, sequence_length: int) -> None:
-    if sequence_length > backbone.max_sequence_length:
-        raise ValueError(
-            f"preprocess.sequence_length: must be at most {backbone.max_sequence_length}, the "
-            f"positions that {preset!r} has; received {sequence_length}; lower it"
-        )
+    check_length(preset, sequence_length, num_positions=backbone.max_sequence_length)
     if vocabulary_size != backbone.vocabulary_size:
         raise ValueError(
             f"{FIELD}: {preset!r} must have the vocabulary that the shards were made "

@@ -55,6 +55,26 @@ def check_preset(preset: str) -> None:
         )
 
 
+def check_length(preset: str, sequence_length: int, *, num_positions: int | None = None) -> None:
+    """Raises `ValueError` for rows that are longer than the model's `num_positions`; left out:
+    those that the folder tells of, if it does.
+    """
+    most = _positions(preset) if num_positions is None else num_positions
+    if most is not None and sequence_length > most:
+        raise ValueError(
+            f"preprocess.sequence_length: must be at most {most}, the positions that {preset!r} "
+            f"has; received {sequence_length}; lower it"
+        )
+
+
+def _positions(preset: str) -> int | None:
+    folder = folder_of(preset)
+    found = read_json(folder / "config.json", field=FIELD) if folder is not None else {}
+    sizes = found if "model_type" in found else found.get("config") or {}
+    value = sizes.get("max_position_embeddings", sizes.get("max_sequence_length"))
+    return value if isinstance(value, int) else None
+
+
 def _check_keras_hub(folder: Path, config: dict[str, Any]) -> int:
     """Returns the rows of the embedding."""
     name = str(config.get("class_name") or config.get("registered_name"))

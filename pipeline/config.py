@@ -171,6 +171,8 @@ def check(config: RunConfig) -> None:
             stage.check(config.sections[stage.name], config.data_dir)
         except (ValueError, OSError) as error:
             problems.append(str(error))
+    if not problems:  # what follows reads a preset that is whole
+        problems = stages.unfit(config.sections)
     if problems:
         raise ConfigError(problems, source=config.name)
 

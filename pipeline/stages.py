@@ -148,6 +148,19 @@ def impossible(hardware: Any, sections: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def unfit(sections: Mapping[str, Any]) -> list[str]:
+    """What a preset on this machine cannot take."""
+    from ..components.preset_files import check_length
+
+    preset = getattr(sections["train"].model, "preset", None)
+    try:
+        if preset is not None:
+            check_length(preset, sections["preprocess"].sequence_length)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
 def _other_task(sections: Mapping[str, Any]) -> list[str]:
     """What is asked for that the task of the data has not."""
     from ..components.evaluate.gates import OF_SEVERAL, set_gates

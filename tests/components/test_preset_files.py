@@ -10,9 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.components.pretrained import TOKENS, hugging_face_folder, keras_hub_folder, minilm
-from tpuline.components.preset_files import check_preset
+from tests.components.pretrained import (
+    POSITIONS,
+    TOKENS,
+    hugging_face_folder,
+    keras_hub_folder,
+    minilm,
+)
+from tpuline.components.preset_files import check_length, check_preset
 from tpuline.components.vocabulary import save_vocabulary
+from tpuline.pipeline import config
+from tpuline.pipeline.errors import ConfigError
 
 
 @pytest.fixture
@@ -23,6 +31,36 @@ def hugging_face(tmp_path: Path) -> Path:
 @pytest.fixture
 def keras_hub(tmp_path: Path) -> Path:
     return Path(keras_hub_folder(tmp_path / "hub"))
+
+
+@pytest.mark.parametrize("layout", ["hugging_face", "keras_hub"])
+def test_rows_longer_than_the_positions_are_refused_from_the_folder_alone(
+    layout: str, request: pytest.FixtureRequest
+) -> None:
+    preset = str(request.getfixturevalue(layout))
+    check_length(preset, POSITIONS)
+    with pytest.raises(
+        ValueError, match=r"sequence_length: must be at most 16.*received 17; lower"
+    ):
+        check_length(preset, POSITIONS + 1)
+    check_length("bert_small_en_uncased", 100_000)  # a name: what it is of is told in training
+
+
+def test_whole_config_with_too_long_rows_is_refused_before_anything_runs(
+    hugging_face: Path,
+) -> None:
+    path = Path(__file__).resolve().parents[2] / "configs" / "demo.yaml"
+    loaded = config.load(
+        path,
+        [
+            f"preprocess.vocabulary={{preset: {hugging_face}}}",
+            f"train.model={{type: bert, preset: {hugging_face}}}",
+            "train.buckets=[]",
+            "preprocess.sequence_length=17",
+        ],
+    )
+    with pytest.raises(ConfigError, match=r"sequence_length: must be at most 16"):
+        config.check(loaded)
 
 
 def remove(name: str) -> Callable[[Path], None]:
