@@ -63,7 +63,16 @@ def disagreement(given: Answer, expected: Answer, rule: Rule) -> str:
         return f"a probability differs by {apart:.3g}, allowed {rule.tolerance:.3g}"
     if given.label != expected.label and not _may_be(given.label, expected.probabilities, rule):
         return f"label {_shown(given.label)}, expected {_shown(expected.label)}"
-    if not min(abs(given.score - p) for p in given.probabilities) <= rule.tolerance:
+    return _of_score(given, expected, rule)
+
+
+def _of_score(given: Answer, expected: Answer, rule: Rule) -> str:
+    """What is wrong with the score: it is the expected one, but for another label, whose
+    probability it is. Of several labels it is the largest, whichever are on."""
+    if given.label == expected.label or rule.label_separator is not None:
+        if not abs(given.score - expected.score) <= rule.tolerance:
+            return f"score {given.score:.6g}, expected {expected.score:.6g}"
+    elif not min(abs(given.score - p) for p in given.probabilities) <= rule.tolerance:
         return f"score {given.score:.6g} is no probability of its label"
     return ""
 

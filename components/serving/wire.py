@@ -27,12 +27,14 @@ class Answers:
 
     rows: tuple[Row, ...]  # (text,) or (text, text pair)
     labels: tuple[bytes, ...]
+    scores: tuple[float, ...]
     probabilities: tuple[tuple[float, ...], ...]
 
     def answer(self, row: int) -> Answer:
         """To one of them."""
-        probabilities = self.probabilities[row]
-        return Answer(label=self.labels[row], score=max(probabilities), probabilities=probabilities)
+        return Answer(
+            label=self.labels[row], score=self.scores[row], probabilities=self.probabilities[row]
+        )
 
 
 def texts_to_ask(rows: Sequence[tuple[str, ...]]) -> tuple[Row, ...]:
@@ -44,12 +46,19 @@ def texts_to_ask(rows: Sequence[tuple[str, ...]]) -> tuple[Row, ...]:
 def ask(client: Asked, rows: Sequence[Row]) -> Answers:
     """What `client` answers, in batches of `BATCH`."""
     labels: list[bytes] = []
+    scores: list[float] = []
     probabilities: list[tuple[float, ...]] = []
     for start in range(0, len(rows), BATCH):
         answer = client.texts(list(zip(*rows[start : start + BATCH], strict=True)))
         labels += answer[LABEL].tolist()
+        scores += answer[SCORE].tolist()
         probabilities += map(tuple, answer[PROBABILITIES].tolist())
-    return Answers(rows=tuple(rows), labels=tuple(labels), probabilities=tuple(probabilities))
+    return Answers(
+        rows=tuple(rows),
+        labels=tuple(labels),
+        scores=tuple(scores),
+        probabilities=tuple(probabilities),
+    )
 
 
 def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireCheck:

@@ -29,8 +29,8 @@ SEVERAL = Rule(
     [
         (answer("a", 0.7, 0.3), answer("a", 0.70005, 0.29995), EXACT),
         (answer("b", 0.5, 0.5), answer("a", 0.50005, 0.49995), EXACT),  # as good as undecided
-        (answer("spam", 0.6, 0.4, score=0.4), answer("spam", 0.6, 0.4), SPAM),
-        (answer("ham", 0.70002, 0.29998), answer("spam", 0.69998, 0.30002), SPAM),
+        (answer("spam", 0.6, 0.4, score=0.4), answer("spam", 0.6, 0.4, score=0.40005), SPAM),
+        (answer("ham", 0.70002, 0.29998), answer("spam", 0.69998, 0.30002, score=0.3), SPAM),
         (answer("a|b", 0.6, 0.30002, 0.1), answer("a", 0.6, 0.29998, 0.1), SEVERAL),
         (answer("", 0.49999, 0.1, 0.1), answer("a", 0.50001, 0.1, 0.1), SEVERAL),
     ],
@@ -49,6 +49,33 @@ def test_same_answers_agree(given: Answer, expected: Answer, rule: Rule) -> None
         (answer("ham", 0.6, 0.4), answer("spam", 0.6, 0.4), SPAM, "label ham, expected spam"),
         (answer("ham", 0.5, 0.5), answer("spam", 0.5, 0.5), SPAM, "label ham, expected spam"),
         (answer("a", 0.7, 0.3, score=0.9), answer("a", 0.7, 0.3), EXACT, "score 0.9"),
+        (answer("a", 0.7, 0.3, score=math.nan), answer("a", 0.7, 0.3), EXACT, "score nan"),
+        # The probability of another label is none of this one, whatever decides about the label.
+        (answer("a", 0.7, 0.3, score=0.3), answer("a", 0.7, 0.3), EXACT, "score 0.3, expected 0.7"),
+        (
+            answer("spam", 0.6, 0.4, score=0.6),
+            answer("spam", 0.6, 0.4, score=0.4),
+            SPAM,
+            "score 0.6, expected 0.4",
+        ),
+        (
+            answer("ham", 0.70002, 0.29998, score=0.5),
+            answer("spam", 0.69998, 0.30002, score=0.3),
+            SPAM,
+            "score 0.5 is no probability of its label",
+        ),
+        (
+            answer("a|b", 0.6, 0.4, 0.1, score=0.4),
+            answer("a|b", 0.6, 0.4, 0.1),
+            SEVERAL,
+            "score 0.4, expected 0.6",
+        ),
+        (
+            answer("a|b", 0.6, 0.30002, 0.1, score=0.1),
+            answer("a", 0.6, 0.29998, 0.1),
+            SEVERAL,
+            "score 0.1, expected 0.6",
+        ),
         (answer("a", 0.6, 0.4, 0.1), answer("a|b", 0.6, 0.4, 0.1), SEVERAL, "expected a|b"),
         # One label in doubt excuses none of the others, nor names and orders of one's own.
         (answer("b|c", 0.6, 0.3, 0.1), answer("a|b", 0.6, 0.3, 0.1), SEVERAL, "expected a|b"),

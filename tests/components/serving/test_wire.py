@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,23 @@ def expected(model: answering.Answering) -> wire.Answers:
         return wire.ask(local, wire.texts_to_ask(ROWS))
 
 
+class Unsure:
+    """Answers `spam` from a probability of 0.3 on."""
+
+    def texts(self, columns: Any) -> dict[str, Any]:
+        probabilities = np.array([[0.6, 0.4]] * len(columns[0]), np.float32)
+        answered = answering.label_ids(probabilities, (1, 0.3))
+        return {
+            "label": np.array([b"ham", b"spam"], object)[answered],
+            "score": probabilities[np.arange(len(answered)), answered],
+            "probabilities": probabilities,
+        }
+
+
 class Local:
     """The model itself."""
 
-    def __init__(self, model: answering.Answering) -> None:
+    def __init__(self, model: Any) -> None:
         self.texts = model.texts
 
     def close(self) -> None:
@@ -98,6 +112,22 @@ def test_other_label_is_named(client: Any, server: Any, expected: wire.Answers) 
     )
     check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
     assert "label neither, expected negative" in check.first_difference
+
+
+def test_score_of_the_other_label_is_named(
+    client: Any, server: Any, expected: wire.Answers
+) -> None:
+    server[1].spoil = lambda columns, answer: answer | {"score": 1 - answer["score"]}
+    check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
+    assert re.search(r"score 0\.[1-4]\d*, expected 0\.[6-9]", check.first_difference)
+
+
+def test_scores_of_a_model_with_a_threshold_are_those_of_its_labels() -> None:
+    """Which the largest probability need not be."""
+    asked = Local(Unsure())
+    assert wire.ask(asked, [("a",)]).scores == pytest.approx((0.4,))
+    rule = Rule(tolerance=1e-6, threshold=(1, 0.3))
+    assert not wire.check(asked, wire.ask(asked, [("a",)]), target="x", rule=rule).first_difference
 
 
 def test_refused_request_is_named(client: Any, server: Any, expected: wire.Answers) -> None:
