@@ -328,8 +328,10 @@ def _json(opened: Bundle, name: str) -> dict[str, Any]:
 
 
 def _answer(outputs: dict[str, Any]) -> Answer:
+    several = answering.LABELS_ON in outputs
     return Answer(
         label=outputs[answering.LABEL][0],
         score=float(outputs[answering.SCORE][0]),
         probabilities=outputs[answering.PROBABILITIES][0].tolist(),
+        labels_on=outputs[answering.LABELS_ON][0].tolist() if several else None,
     )

@@ -5,8 +5,8 @@
 Request: `target` (fields of `targets.Target`), `folder` and `model` (where the model lies, and its
 name on a server), `settings` (fields of `Settings`), `rows` and `labels` (of the data), `pid` (of
 the server; null where it is not known), `seed`, `rule` (fields of `agreement.Rule`), `answers` (of
-`wire.Answers`, as `{"labels", "scores", "probabilities"}`, or null: they are made here, in process),
-`done` (results of an earlier attempt, not to be measured again), `result_file`.
+`wire.Answers`, as `{"labels", "scores", "probabilities"}`, or null: they are made here, in
+process), `done` (results of an earlier attempt, not to be measured again), `result_file`.
 Progress goes to standard output, one JSON line a run of LoadGen, and one a result that is finished.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ def answer(label: str, *probabilities: float, score: float | None = None) -> Ans
         label=label.encode(),
         score=max(probabilities) if score is None else score,
         probabilities=probabilities,
+        labels_on=[name in label.split("|") for name in "abc"],  # of SEVERAL; others do not ask
     )
 
 
@@ -86,6 +88,22 @@ def test_same_answers_agree(given: Answer, expected: Answer, rule: Rule) -> None
 )
 def test_other_answers_do_not(given: Answer, expected: Answer, rule: Rule, told: str) -> None:
     assert told in disagreement(given, expected, rule)
+
+
+@pytest.mark.parametrize(
+    ("labels_on", "told"),
+    [
+        (None, "labels_on must tell of 3 labels, and tells of none"),
+        ([True, True], "labels_on must tell of 3 labels, and tells of 2"),
+        ([True, False, False], "labels_on are 'a', but the label says 'a|b'"),
+        ([True, True, True], "labels_on are 'a|b|c', but the label says 'a|b'"),
+    ],
+)
+def test_labels_that_are_on_are_those_named(labels_on: list[bool] | None, told: str) -> None:
+    expected = answer("a|b", 0.6, 0.4, 0.1)
+    given = replace(expected, labels_on=labels_on)
+    assert disagreement(expected, expected, SEVERAL) == ""
+    assert disagreement(given, expected, SEVERAL) == told
 
 
 def test_difference_is_the_largest_of_all_probabilities() -> None:

@@ -24,7 +24,7 @@ ROWS = [("a good film",), ("bad, bad",), ("",)]
 class Broken:
     """Answers as a model does, but for what a test has it spoil."""
 
-    def __init__(self, model: answering.Answering) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         self.spoil = lambda columns, answer: answer
 
@@ -60,6 +60,24 @@ def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
 def expected(model: answering.Answering) -> wire.Answers:
     with targets.closing(Local(model)) as local:
         return wire.ask(local, wire.texts_to_ask(ROWS))
+
+
+class Several:
+    """Answers `film`, `bad`, both or neither."""
+
+    rule = Rule(
+        tolerance=1e-6, thresholds=(0.5, 0.3), label_names=("film", "bad"), label_separator="|"
+    )
+
+    def texts(self, columns: Any) -> dict[str, Any]:
+        names = [name.encode() for name in self.rule.label_names]
+        found = [[0.9 if name in _bytes(text) else 0.2 for name in names] for text in columns[0]]
+        probabilities = np.array(found, np.float32)
+        return answering.several_labels(probabilities, names, b"|", self.rule.thresholds)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
 
 
 class Unsure:
@@ -148,6 +166,37 @@ def test_answers_of_another_shape_are_named(
     )
     check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
     assert "shapes must be" in check.first_difference
+
+
+@pytest.fixture(scope="module")
+def several_server() -> Iterator[tuple[stand_in.Addresses, Broken]]:
+    broken = Broken(Several())
+    with stand_in.serving(broken) as addresses:
+        yield addresses, broken
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_labels_that_are_on_come_over_the_wire_and_are_compared(
+    name: str, several_server: tuple[stand_in.Addresses, Broken]
+) -> None:
+    addresses, broken = several_server
+    rows = wire.texts_to_ask([*ROWS, ("a bad film",)])
+    expected = wire.ask(Local(Several()), rows)
+    with connect(name, addresses) as client:
+        broken.spoil = lambda columns, answer: answer
+        answer = client.texts([["a bad film", "", "bad"]])
+        assert answer["labels_on"].tolist() == [[True, True], [False, False], [False, True]]
+        assert answer["labels_on"].dtype == bool
+        right = wire.check(client, expected, target="x", rule=Several.rule)
+        broken.spoil = lambda columns, answer: answer | {"labels_on": ~answer["labels_on"]}
+        turned = wire.check(client, expected, target="x", rule=Several.rule)
+        broken.spoil = lambda columns, answer: {
+            name: answer[name] for name in answer if name != "labels_on"
+        }
+        without = wire.check(client, expected, target="x", rule=Several.rule)
+    assert right.first_difference == "" and right.num_texts == len(rows)
+    assert "labels_on are 'film|bad', but the label says ''" in turned.first_difference
+    assert "received labels_on None" in without.first_difference
 
 
 @pytest.mark.parametrize("name", ALL)
