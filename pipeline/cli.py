@@ -278,7 +278,8 @@ def _promote(args: argparse.Namespace) -> int:
 
     with _bad_usage("promote"):
         try:
-            print(serving_commands.promote(args))
+            for line in serving_commands.promote(args):
+                print(line)
         except BundleError as error:
             print(f"tpuline: {error}", file=sys.stderr)
             return REFUSED

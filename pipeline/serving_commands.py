@@ -43,16 +43,18 @@ def accept(args: argparse.Namespace) -> tuple[bool, Iterable[str]]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     found = serving.accept(args.bundle, server=args.server, fingerprint=args.fingerprint)
     if args.json:
-        return found.accepted, [json.dumps(asdict(found), indent=2, ensure_ascii=False)]
+        return found.accepted, [json.dumps(asdict(found), indent=2)]
     return found.accepted, found.lines()
 
 
-def promote(args: argparse.Namespace) -> str:
+def promote(args: argparse.Namespace) -> Iterable[str]:
     """What is to be printed; errors as of `serving.promote`."""
+    from ..components.serving.bundle import NOT_COMPARED
+
     switch = serving.promote(
         args.bundle, args.served, label=args.label, fingerprint=args.fingerprint
     )
-    return switch.line()
+    return [switch.line(), *([] if args.fingerprint else [NOT_COMPARED])]
 
 
 def rollback(args: argparse.Namespace) -> str:

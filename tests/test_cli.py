@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.components.serving import made_bundle
+from tpuline.components.serving.bundle import read
 from tpuline.pipeline import cli
 
 FLAGS = {
@@ -63,6 +66,33 @@ def test_missing_config_exits_with_2_and_names_what_is_near(
 def test_show_of_no_run_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", str(tmp_path)]) == 2
     assert "PATH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_bundle_with_a_name_that_is_no_utf8_is_rejected_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    bundle = made_bundle.write(tmp_path / "bundle")
+    Path(os.fsdecode(bytes(bundle) + b"/\xff\nfingerprint 0")).touch()
+    assert cli.main(["accept", str(bundle), *options]) == 3
+    printed = capsys.readouterr().out
+    assert r"\udcff\nfingerprint 0: is not in SHA256SUMS" in printed.replace(r"\\", "\\")
+    assert "\nfingerprint 0" not in printed
+    assert cli.main(["promote", str(bundle), str(tmp_path / "served")]) == 3
+    assert r"\udcff\nfingerprint 0: is not in SHA256SUMS" in capsys.readouterr().err
+
+
+def test_promote_says_that_no_fingerprint_was_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, served = made_bundle.write(tmp_path / "bundle"), str(tmp_path / "served")
+    assert cli.main(["promote", str(bundle), served]) == 0
+    first, told = capsys.readouterr().out.splitlines()
+    assert first == "toy: stable 3"
+    assert told.startswith("not compared with a fingerprint") and "--fingerprint" in told
+    fingerprint = read(bundle).fingerprint
+    assert cli.main(["promote", str(bundle), served, "--fingerprint", fingerprint]) == 0
+    assert capsys.readouterr().out == "toy: stable 3\n"
 
 
 def test_worker_files_are_written_and_named(

@@ -27,7 +27,7 @@ from ..serving import answering
 from ..serving.bundle import WARMUP_FILE
 from ..serving.samples import Samples
 from ..serving.shapes import shapes
-from ..stage import Context
+from ..stage import Context, Log
 from .batching import Batching, BatchTime, batching
 from .config import Config
 from .promises import broken_promises
@@ -92,7 +92,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
     )
     folder = ctx.workdir / BUNDLE_DIR
     model_dir = assembly.copy_model(facts, folder)
-    num_requests = _warm_up(facts, model_dir, rows if config.samples else _made_up(num_columns))
+    rows = rows if config.samples else _made_up(num_columns)
+    num_requests = _warm_up(facts, model_dir, rows, ctx.log)
     fingerprint = assembly.finish(facts, folder)
     for broken in broken_promises(config.slo, inputs.reports[chosen]):
         ctx.log.warning(f"handoff.slo: {broken}; `tpuline accept` will say so, too")
@@ -200,7 +201,7 @@ def _median_ms(
     return statistics.median(times[WARM_UP_CALLS:])
 
 
-def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]]) -> int:
+def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]], log: Log) -> int:
     """Written, and asked as a server would: what fails here would keep it from being ready."""
     if not facts.servable.is_saved_model:
         return 0
@@ -208,7 +209,7 @@ def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]]) -> 
 
     model = answering.SavedModel(model_dir)
     file = model_dir / WARMUP_FILE
-    number = warmup.write(
+    written = warmup.write(
         file,
         model,
         [row[:-1] for row in rows],
@@ -216,5 +217,7 @@ def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]]) -> 
         batch_sizes=facts.batching.allowed_batch_sizes,
         widths=shapes(facts.servable.sequence_length).widths,
     )
+    for warning in written.warnings():
+        log.warning(f"handoff: {warning}")
     warmup.replay(file, model)
-    return number
+    return written.num_requests

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..child_process import ask_child
 from . import answering, bundle, samples, targets
 from .agreement import Answer, Rule, difference
 from .bundle import Bundle, BundleError
+from .verdict import Acceptance, Check
 
 LOAD_REQUESTS, WARM_UP_REQUESTS = 200, 20
 """Of the short load test, one text each; and before it, not timed."""
@@ -30,37 +30,6 @@ LIMIT_S = 1800.0
 
 MUST_PASS = ("evaluation", "ops")
 """Before the model is loaded at all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    passed: bool
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Acceptance:
-    """The verdict."""
-
-    accepted: bool
-    bundle: str
-    target: str  # "in_process", or the server that was asked
-    name: str  # of the model; empty where the bundle could not be read
-    version: int
-    fingerprint: str
-    checks: tuple[Check, ...]
-
-    def lines(self) -> Iterator[str]:
-        """For people."""
-        for check in self.checks:
-            yield f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<12} {check.message}"
-        model = f"{self.name} {self.version}: " if self.name else ""
-        yield f"{model}{'accept' if self.accepted else 'reject'}"
-        if self.fingerprint:
-            yield f"fingerprint {self.fingerprint}"
 
 
 def accept(
@@ -92,6 +61,7 @@ def accept(
     else:
         with ExitStack() as stack:
             checks = tuple(examine(opened, parsed, stack))
+    told = (_not_compared(),) if fingerprint is None else ()
     return Acceptance(
         accepted=bool(checks) and all(check.passed for check in checks),
         bundle=str(folder),
@@ -99,8 +69,12 @@ def accept(
         name=opened.name,
         version=opened.version,
         fingerprint=opened.fingerprint,
-        checks=checks,
+        checks=(*checks, *told),
     )
+
+
+def _not_compared() -> Check:
+    return Check(name="fingerprint", passed=True, judged=False, message=bundle.NOT_COMPARED)
 
 
 def _in_a_fresh_process(opened: Bundle) -> tuple[Check, ...]:
@@ -159,6 +133,8 @@ class _Examination:
         yield "latency", self._latency
         if self._in_process:
             yield "memory", self._memory
+        else:
+            yield "promises", self._not_judged
 
     def _files(self) -> Iterator[Check]:
         """They were checked when the bundle was read."""
@@ -170,14 +146,20 @@ class _Examination:
 
     def _ops(self) -> Iterator[Check]:
         """Before anything is loaded that could run them."""
-        from .servable_ops import problems
+        from .servable_ops import problems, release
 
-        folder = self._bundle.model_dir
+        folder, rest = self._bundle.model_dir, ""
         if not (folder / "saved_model.pb").is_file():
             folder = folder / answering.TOKENIZER_DIR
+            rest = (
+                "; these are the tokenizer's: what the other part, which is "
+                f"{self._bundle.format!a}, does was not looked at"
+            )
         found = problems(folder)
-        told = "; ".join(found) or "all are TensorFlow's or TF Text's, and none reaches for files"
-        yield Check(name="ops", passed=not found, message=told)
+        told = "; ".join(found) or (
+            f"all are of {release()} or TF Text, and none reaches for files or ends the process"
+        )
+        yield Check(name="ops", passed=not found, message=told + rest)
 
     def _evaluation(self) -> Iterator[Check]:
         """The marker is no proof: the gates that it stands for must have passed."""
@@ -292,6 +274,14 @@ class _Examination:
         peak_mb = peak_memory_bytes() / 1e6
         yield self._promised("memory", "at most", peak_mb, "max_memory_mb", "MB")
 
+    def _not_judged(self) -> Iterator[Check]:
+        """What a server does not tell of the process that it runs the model in."""
+        named = [n for n in ("max_cold_start_s", "max_memory_mb") if self._slo.get(n) is not None]
+        if named:
+            told = ", ".join(f"{name} {self._slo[name]:g}" for name in named)
+            message = f"{told}: not judged over a server; accept without --server judges them"
+            yield Check(name="promises", passed=True, judged=False, message=message)
+
     def _promised(self, name: str, what: str, value: float, promise: str, unit: str) -> Check:
         """Against a promise, where one was made."""
         bound = self._slo.get(promise)
@@ -328,8 +318,10 @@ def _json(opened: Bundle, name: str) -> dict[str, Any]:
 
 
 def _answer(outputs: dict[str, Any]) -> Answer:
+    several = answering.LABELS_ON in outputs
     return Answer(
         label=outputs[answering.LABEL][0],
         score=float(outputs[answering.SCORE][0]),
         probabilities=outputs[answering.PROBABILITIES][0].tolist(),
+        labels_on=outputs[answering.LABELS_ON][0].tolist() if several else None,
     )

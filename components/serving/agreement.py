@@ -18,6 +18,7 @@ class Answer:
     label: bytes
     score: float
     probabilities: Sequence[float]
+    labels_on: Sequence[bool] | None = None  # of models that answer several labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,32 @@ def disagreement(given: Answer, expected: Answer, rule: Rule) -> str:
         return f"a probability differs by {apart:.3g}, allowed {rule.tolerance:.3g}"
     if given.label != expected.label and not _may_be(given.label, expected.probabilities, rule):
         return f"label {_shown(given.label)}, expected {_shown(expected.label)}"
-    if not min(abs(given.score - p) for p in given.probabilities) <= rule.tolerance:
+    if rule.label_separator is not None and (
+        problem := _of_labels_on(given, rule.label_names, rule.label_separator)
+    ):
+        return problem
+    return _of_score(given, expected, rule)
+
+
+def _of_labels_on(given: Answer, label_names: Sequence[str], separator: str) -> str:
+    """What is wrong with them: they are the labels that are named, which are right already."""
+    on = given.labels_on
+    if on is None or len(on) != len(label_names):
+        has = "none" if on is None else f"{len(on)}"
+        return f"labels_on must tell of {len(label_names)} labels, and tells of {has}"
+    named = separator.join(name for name, is_on in zip(label_names, on, strict=True) if is_on)
+    if named.encode() != given.label:
+        return f"labels_on are {named!a}, but the label says {_shown(given.label)!a}"
+    return ""
+
+
+def _of_score(given: Answer, expected: Answer, rule: Rule) -> str:
+    """What is wrong with the score: it is the expected one, but for another label, whose
+    probability it is. Of several labels it is the largest, whichever are on."""
+    if given.label == expected.label or rule.label_separator is not None:
+        if not abs(given.score - expected.score) <= rule.tolerance:
+            return f"score {given.score:.6g}, expected {expected.score:.6g}"
+    elif not min(abs(given.score - p) for p in given.probabilities) <= rule.tolerance:
         return f"score {given.score:.6g} is no probability of its label"
     return ""
 

@@ -17,6 +17,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ BATCHING_FILE = "batching_params.pbtxt"
 FORMAT = 2
 _OWN = "sha256_of_the_rest"
 MAX_MARKER_BYTES, MAX_SUMS_BYTES = 1 << 20, 1 << 24
+MAX_SHOWN = 300
+"""Characters of a name in a message."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -64,6 +67,13 @@ class Bundle:
         return self.folder / self.name / str(self.version)
 
 
+NOT_COMPARED = (
+    "not compared with a fingerprint, so that a bundle forged as a whole passes; give "
+    "--fingerprint as whoever handed it over told it"
+)
+"""Where none was given."""
+
+
 class BundleError(ValueError):
     """A bundle that must not be served; names the file."""
 
@@ -78,14 +88,15 @@ def read(folder: str | Path, *, fingerprint: str | None = None) -> Bundle:
         BundleError: there is none, it was edited, or it is another one.
     """
     folder = Path(folder)
+    place = printable(str(folder / MARKER))
     marker = _small_file(folder / MARKER, MAX_MARKER_BYTES)
     found = hashlib.sha256(marker).hexdigest()
     if fingerprint is not None and fingerprint != found:
         raise BundleError(
-            f"{folder / MARKER}: must have the fingerprint {fingerprint}; received {found}; this "
+            f"{place}: must have the fingerprint {fingerprint}; received {found}; this "
             "is not the bundle that you were told of"
         )
-    facts = _facts(folder / MARKER, marker)
+    facts = _facts(place, marker)
     sums = _small_file(folder / SUMS, MAX_SUMS_BYTES)
     if hashlib.sha256(sums).hexdigest() != facts.get("sums_sha256"):
         raise _edited(SUMS, "is not the one that the marker tells of")
@@ -122,8 +133,8 @@ def _small_file(path: Path, max_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
     except OSError as error:
         raise BundleError(
-            f"{path}: must be there in a bundle that was handed over whole; received none "
-            f"({error.strerror}); copy the bundle again"
+            f"{printable(str(path))}: must be there in a bundle that was handed over whole; "
+            f"received none ({error.strerror}); copy the bundle again"
         ) from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -132,22 +143,22 @@ def _small_file(path: Path, max_bytes: int) -> bytes:
         return file.read(max_bytes + 1)
 
 
-def _facts(path: Path, marker: bytes) -> dict[str, Any]:
+def _facts(place: str, marker: bytes) -> dict[str, Any]:
     try:
         facts = json.loads(marker)
     except (ValueError, RecursionError) as error:
-        raise _edited(path.name, "is no JSON") from error
+        raise _edited(MARKER, "is no JSON") from error
     if not isinstance(facts, dict) or facts.get("format_version") != FORMAT:
         raise BundleError(
-            f"{path}: must be of format version {FORMAT}; received "
-            f"{facts.get('format_version') if isinstance(facts, dict) else facts!r}; "
+            f"{place}: must be of format version {FORMAT}; received "
+            f"{_cut(ascii(facts.get('format_version') if isinstance(facts, dict) else facts))}; "
             "use the tpuline that wrote it, its wheel is in the bundle"
         )
     if marker != marker_text(facts).encode():
-        raise _edited(path.name, "is not as it was written")
+        raise _edited(MARKER, "is not as it was written")
     if facts.get("blessed") is not True:
         raise BundleError(
-            f"{path}: must be of a model that the gates let pass; received one that they refused; "
+            f"{place}: must be of a model that the gates let pass; received one that they refused; "
             "nothing refused is served"
         )
     return facts
@@ -176,9 +187,11 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
         )
         _check_thresholds(bundle)
     except (KeyError, TypeError, ValueError) as error:
-        raise _edited(MARKER, f"lacks what it must say ({error})") from error
+        raise _edited(MARKER, f"lacks what it must say ({_cut(str(error))})") from error
     if not NAME.fullmatch(bundle.name) or bundle.version < 1:
-        raise _edited(MARKER, f"names no model: {bundle.name!r}, version {bundle.version}")
+        raise _edited(
+            MARKER, f"names no model: {_cut(ascii(bundle.name))}, version {bundle.version}"
+        )
     if not bundle.model_dir.is_dir():
         raise _edited(f"{bundle.name}/{bundle.version}", "is no folder of a model")
     return bundle
@@ -223,7 +236,9 @@ def _parsed(sums: bytes) -> dict[str, str]:
             raise _edited(SUMS, f"has something else than a digest on line {number}")
         digest, name = found.groups()
         if not _stays_inside(name) or name in parsed:
-            raise _edited(SUMS, f"names {name!r} on line {number}, which is no file of a bundle")
+            raise _edited(
+                SUMS, f"names {_cut(ascii(name))} on line {number}, which is no file of a bundle"
+            )
         parsed[name] = digest
     return parsed
 
@@ -236,14 +251,28 @@ def _stays_inside(name: str) -> bool:
 
 def _check_files(folder: Path, sums: dict[str, str]) -> None:
     """The files of the folder are those of the sums, each with its bytes, and none is a link."""
-    there = set(_names(folder)) - {MARKER, SUMS}
+    with _reading(folder, folder):
+        there = set(_names(folder)) - {MARKER, SUMS}
     for name in sorted(there - sums.keys()):
         raise _edited(name, "is not in SHA256SUMS: it was not handed over")
     for name, digest in sums.items():
         if name not in there:
             raise _edited(name, "is missing")
-        if _sha256(folder / name) != digest:
+        with _reading(folder, folder / name):
+            found = _sha256(folder / name)
+        if found != digest:
             raise _edited(name, "has other bytes than were handed over")
+
+
+@contextmanager
+def _reading(folder: Path, path: Path) -> Iterator[None]:
+    """What cannot be read is no part of a bundle, and is named."""
+    try:
+        yield
+    except OSError as error:
+        name = os.path.relpath(os.fsdecode(error.filename or path), folder)
+        why = error.strerror or type(error).__name__
+        raise _edited(name, f"cannot be read ({why})") from error
 
 
 def _names(folder: Path) -> Iterator[str]:
@@ -267,4 +296,18 @@ def _sha256(path: Path) -> str:
 
 
 def _edited(name: str, what: str) -> BundleError:
-    return BundleError(f"{name}: {what}; the bundle was edited or not copied whole; refuse it")
+    told = _cut(printable(name))
+    return BundleError(f"{told}: {what}; the bundle was edited or not copied whole; refuse it")
+
+
+def printable(text: str) -> str:
+    """With escapes for what would fake a line, steer a terminal, or could not be written at all: a
+    name of a file may be any bytes, which are surrogates here where they are no UTF-8."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def _cut(text: str) -> str:
+    """Without its middle where it is long."""
+    if len(text) <= MAX_SHOWN:
+        return text
+    return f"{text[: MAX_SHOWN // 2]}...{text[-MAX_SHOWN // 2 :]}"

@@ -26,12 +26,12 @@ _LOG = logging.getLogger(__name__)
 class _Loaded:
     version: int
     model: Answering
-    shape: tuple[tuple[str, ...], int]  # names of the inputs, number of labels
+    shape: tuple[tuple[str, ...], int, tuple[str, ...]]  # inputs, number of labels, outputs
 
 
-def _shape(model: Answering) -> tuple[tuple[str, ...], int]:
+def _shape(model: Answering) -> tuple[tuple[str, ...], int, tuple[str, ...]]:
     answer = model.texts([["a"] for _ in model.inputs])
-    return model.inputs, answer[PROBABILITIES].shape[1]
+    return model.inputs, answer[PROBABILITIES].shape[1], tuple(sorted(answer))
 
 
 class Followed(Answering):

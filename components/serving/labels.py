@@ -30,6 +30,9 @@ STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 LABELS = (STABLE, CANARY)
 """That a version may be promoted to."""
 
+SERVED_FORMATS = ("saved_model", "xla")
+"""Of `contracts.Format`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Switch:
@@ -52,8 +55,8 @@ def promote(bundle: Bundle, served: Path, *, label: str) -> Switch:
     """Puts the version of a checked bundle into the served folder, and the label on it.
 
     Raises:
-        ValueError: no such label, the version is there with other bytes, or `models.config` is not
-            one that a server could read.
+        ValueError: no such label, TensorFlow Serving cannot load the format, the version is there
+            with other bytes, or `models.config` is not one that a server could read.
     """
     if label not in LABELS:
         raise ValueError(f"--label: must be one of {', '.join(LABELS)}; received {label!r}")
@@ -62,6 +65,7 @@ def promote(bundle: Bundle, served: Path, *, label: str) -> Switch:
             "SERVED: must not lie in the bundle, which nothing may be added to; received "
             f"{served}; name a folder elsewhere"
         )
+    _check_format(bundle)
     with _locked(served):
         _bring(bundle, served)
         return _switch(served, bundle.name, lambda labels: _promoted(labels, label, bundle.version))
@@ -91,6 +95,15 @@ def models_config(name: str, base_path: str, labels: Mapping[str, int]) -> str:
     config = ModelServerConfig()
     _set(config, name, base_path, labels)
     return _text(config)
+
+
+def _check_format(bundle: Bundle) -> None:
+    if bundle.format not in SERVED_FORMATS or not (bundle.model_dir / "saved_model.pb").is_file():
+        raise ValueError(
+            f"BUNDLE: must hold a SavedModel, which TensorFlow Serving loads; received the format "
+            f"{bundle.format!a}; load it by components/serving/answering.py in a server of your "
+            "own, or hand over a saved_model"
+        )
 
 
 def _promoted(labels: dict[str, int], label: str, version: int) -> dict[str, int]:

@@ -23,6 +23,15 @@ _FILES = re.compile(
 )
 """In the names of ops that read or write what a path says."""
 
+PATH_OPS = frozenset({
+    "DecodeProtoV2", "EncodeProto", "FixedUnigramCandidateSampler", "GenerateVocabRemapping",
+    "ImmutableConst", "ImportEvent", "LoadAndRemapMatrix", "RecordInput",
+})  # fmt: skip
+"""Whose names do not tell that they do: by an attribute, or by a string of the moment."""
+
+ENDING_OPS = frozenset({"Abort"})
+"""They end the process that runs them."""
+
 SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
 """In every SavedModel, to save and restore its variables; neither a signature nor a function that
 loading may run comes to them."""
@@ -48,13 +57,22 @@ def problems(folder: Path) -> tuple[str, ...]:
     )
 
 
+def release() -> str:
+    """Whose ops are known: "TensorFlow 2.20.0"."""
+    import tensorflow as tf
+
+    return f"TensorFlow {tf.__version__}"
+
+
 def _why(op: str, *, asked: bool) -> str:
     """What is wrong with an op; empty where nothing is. `asked`: of `_ops_that_run`."""
     if op in PYTHON_OPS:
         return "calls Python, which a server does not have"
     if op not in _known():
-        return "neither TensorFlow's nor TF Text's, so that a server does not know it"
-    if _FILES.search(op) and (asked or op not in SAVER_OPS):
+        return f"neither of {release()} nor TF Text's, so that a server does not know it"
+    if op in ENDING_OPS:
+        return "ends the process that serves"
+    if op in PATH_OPS or (_FILES.search(op) and (asked or op not in SAVER_OPS)):
         return "reaches for files of the machine that serves"
     return ""
 

@@ -6,6 +6,7 @@ TF Serving replays `assets.extra/tf_serving_warmup_requests` before it calls a v
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,28 @@ MAX_RECORDS = 1000
 Inputs = dict[str, tf.Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Requests that are in a warm-up file, and what a server will not have seen."""
+
+    num_requests: int
+    num_cut: int = 0  # requests past `MAX_RECORDS`: raw strings come first, and are kept
+    widths_left_out: tuple[int, ...] = ()  # no row falls into
+
+    def warnings(self) -> Iterator[str]:
+        """For people; the first requests of what is missing wait for what a server compiles."""
+        if self.num_cut:
+            yield (
+                f"{self.num_cut} of {self.num_requests + self.num_cut} warm-up requests are left "
+                f"out, since TensorFlow Serving takes {MAX_RECORDS}"
+            )
+        if self.widths_left_out:
+            yield (
+                f"no warm-up request is of {', '.join(map(str, self.widths_left_out))} tokens: no "
+                "words of the rows make as many"
+            )
+
+
 def write(
     file: Path,
     model: SavedModel,
@@ -29,11 +52,11 @@ def write(
     name: str,
     batch_sizes: Sequence[int],
     widths: Sequence[int],
-) -> int:
+) -> Written:
     """Writes one record a request: raw strings in every pair of batch size and width, for that is
     what is compiled for; the other signatures in every batch size and in every width.
 
-    `rows`, (text,) or (text, text pair), give the words. The number of records.
+    `rows`, (text,) or (text, text pair), give the words.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     texts = of_widths(model, rows, widths)
@@ -45,11 +68,15 @@ def write(
         ids = model.token_ids([[column] for column in texts[width]])[0].tolist()
         requests.append(("tokens", _tokens(ids, size, has_text_pair)))
         requests.append(("examples", _examples(ids, size, has_text_pair)))
-    requests = requests[:MAX_RECORDS]
+    kept = requests[:MAX_RECORDS]
     with tf.io.TFRecordWriter(str(file)) as writer:
-        for signature, inputs in requests:
+        for signature, inputs in kept:
             writer.write(_record(name, signature, inputs))
-    return len(requests)
+    return Written(
+        num_requests=len(kept),
+        num_cut=len(requests) - len(kept),
+        widths_left_out=tuple(width for width in widths if width not in texts),
+    )
 
 
 def replay(file: Path, model: SavedModel) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..contracts import WireCheck
 from ..messy import MESSY_TEXTS
 from .agreement import Answer, Rule, difference, disagreement
-from .answering import LABEL, PROBABILITIES, SCORE
+from .answering import LABEL, LABELS_ON, PROBABILITIES, SCORE
 from .targets import Asked
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ class Answers:
 
     rows: tuple[Row, ...]  # (text,) or (text, text pair)
     labels: tuple[bytes, ...]
+    scores: tuple[float, ...]
     probabilities: tuple[tuple[float, ...], ...]
 
     def answer(self, row: int) -> Answer:
         """To one of them."""
-        probabilities = self.probabilities[row]
-        return Answer(label=self.labels[row], score=max(probabilities), probabilities=probabilities)
+        return Answer(
+            label=self.labels[row], score=self.scores[row], probabilities=self.probabilities[row]
+        )
 
 
 def texts_to_ask(rows: Sequence[tuple[str, ...]]) -> tuple[Row, ...]:
@@ -44,12 +46,19 @@ def texts_to_ask(rows: Sequence[tuple[str, ...]]) -> tuple[Row, ...]:
 def ask(client: Asked, rows: Sequence[Row]) -> Answers:
     """What `client` answers, in batches of `BATCH`."""
     labels: list[bytes] = []
+    scores: list[float] = []
     probabilities: list[tuple[float, ...]] = []
     for start in range(0, len(rows), BATCH):
         answer = client.texts(list(zip(*rows[start : start + BATCH], strict=True)))
         labels += answer[LABEL].tolist()
+        scores += answer[SCORE].tolist()
         probabilities += map(tuple, answer[PROBABILITIES].tolist())
-    return Answers(rows=tuple(rows), labels=tuple(labels), probabilities=tuple(probabilities))
+    return Answers(
+        rows=tuple(rows),
+        labels=tuple(labels),
+        scores=tuple(scores),
+        probabilities=tuple(probabilities),
+    )
 
 
 def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireCheck:
@@ -62,7 +71,8 @@ def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireC
         except Exception as error:  # whatever it is, there is no answer where there should be one
             first = first or f"{_shown(rows[0])}: no answer: {type(error).__name__}: {error}"
             continue
-        if problem := _malformed(answer, len(rows), len(expected.probabilities[start])):
+        num_labels = len(expected.probabilities[start])
+        if problem := _malformed(answer, len(rows), num_labels, rule):
             first = first or f"{_shown(rows[0])}: {problem}"
             continue
         for index, row in enumerate(rows):
@@ -70,6 +80,7 @@ def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireC
                 label=answer[LABEL][index],
                 score=float(answer[SCORE][index]),
                 probabilities=answer[PROBABILITIES][index].tolist(),
+                labels_on=answer[LABELS_ON][index].tolist() if LABELS_ON in answer else None,
             )
             wanted = expected.answer(start + index)
             largest = max(largest, difference(given, wanted))
@@ -84,12 +95,14 @@ def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireC
     )
 
 
-def _malformed(answer: dict[str, np.ndarray], num_rows: int, num_labels: int) -> str:
+def _malformed(answer: dict[str, np.ndarray], num_rows: int, num_labels: int, rule: Rule) -> str:
     """What is wrong with the shapes of an answer."""
-    wanted = {LABEL: (num_rows,), SCORE: (num_rows,), PROBABILITIES: (num_rows, num_labels)}
-    wrong = [
-        f"{name} {answer[name].shape}" for name in wanted if answer[name].shape != wanted[name]
-    ]
+    each: tuple[int, ...] = (num_rows,)
+    wanted = {LABEL: each, SCORE: each, PROBABILITIES: (num_rows, num_labels)}
+    if rule.label_separator is not None:
+        wanted[LABELS_ON] = (num_rows, num_labels)
+    shapes = {name: answer[name].shape if name in answer else None for name in wanted}
+    wrong = [f"{name} {shapes[name]}" for name in wanted if shapes[name] != wanted[name]]
     return f"shapes must be {wanted}; received {', '.join(wrong)}" if wrong else ""
 
 

@@ -1,6 +1,7 @@
 """Raw texts to a server of KServe's protocol v2, such as Triton; tensors go as bytes, not JSON.
 
-Inputs and outputs are named as in the SavedModel, each of shape `(B, 1)`, probabilities `(B, C)`.
+Inputs and outputs are named as in the SavedModel, each of shape `(B, 1)`, `probabilities` and the
+`labels_on` of multi-label models `(B, C)`. No request names outputs, so that all come.
 """
 
 from __future__ import annotations
@@ -42,9 +43,7 @@ class OverHttp:
                     }
                     for name, content in packed.items()
                 ],
-                "outputs": [
-                    {"name": name, "parameters": {"binary_data": True}} for name in _OUTPUTS
-                ],
+                "parameters": {"binary_data_output": True},  # of all outputs
             }
         ).encode()
         headers = {_HEADER_LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}
@@ -87,8 +86,6 @@ class OverGrpc:
         for name, texts in named(columns).items():
             request.inputs.add(name=name, datatype="BYTES", shape=[len(texts), 1])
             request.raw_input_contents.append(pack(texts))
-        for name in _OUTPUTS:
-            request.outputs.add(name=name)
         try:
             response = self._infer(request, timeout=self._timeout_s)
         except self._failed as error:
@@ -131,6 +128,8 @@ def _arrays(
         elif datatype == "FP32":
             values = np.frombuffer(content, np.float32)
             arrays[name] = values.reshape(shape) if name == PROBABILITIES else values
+        elif datatype == "BOOL":
+            arrays[name] = np.frombuffer(content, np.bool_).reshape(shape)
     if missing := [name for name in _OUTPUTS if name not in arrays]:
         raise RequestFailed(f"the answer must hold {', '.join(_OUTPUTS)}; it lacks {missing}")
     return arrays

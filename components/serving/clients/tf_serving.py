@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..answering import LABEL, PROBABILITIES, SCORE
+from ..answering import LABEL, LABELS_ON, PROBABILITIES, SCORE
 from .connections import HttpConnections, RequestFailed, named, refused
 from .kserve import UNLIMITED
 
@@ -40,7 +40,8 @@ class OverHttp:
         if status != 200:
             raise refused(self._path, status, answer)
         outputs = json.loads(answer)["outputs"]
-        return {
+        several = {LABELS_ON: np.array(outputs[LABELS_ON], bool)} if LABELS_ON in outputs else {}
+        return several | {
             LABEL: np.array([_bytes(label) for label in outputs[LABEL]], object),
             SCORE: np.array(outputs[SCORE], np.float32),
             PROBABILITIES: np.array(outputs[PROBABILITIES], np.float32),

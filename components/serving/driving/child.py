@@ -5,8 +5,8 @@
 Request: `target` (fields of `targets.Target`), `folder` and `model` (where the model lies, and its
 name on a server), `settings` (fields of `Settings`), `rows` and `labels` (of the data), `pid` (of
 the server; null where it is not known), `seed`, `rule` (fields of `agreement.Rule`), `answers` (of
-`wire.Answers`, as `{"labels", "probabilities"}`, or null: they are made here, in process), `done`
-(results of an earlier attempt, not to be measured again), `result_file`.
+`wire.Answers`, as `{"labels", "scores", "probabilities"}`, or null: they are made here, in
+process), `done` (results of an earlier attempt, not to be measured again), `result_file`.
 Progress goes to standard output, one JSON line a run of LoadGen, and one a result that is finished.
 """
 
@@ -59,6 +59,7 @@ def _answers(
     expected = wire.Answers(
         rows=asked,
         labels=tuple(label.encode() for label in given["labels"]),
+        scores=tuple(given["scores"]),
         probabilities=tuple(map(tuple, given["probabilities"])),
     )
     if target.server == IN_PROCESS:
@@ -105,6 +106,7 @@ def _measure(
 def _plain(answers: wire.Answers) -> dict[str, Any]:
     return {
         "labels": [label.decode() for label in answers.labels],
+        "scores": answers.scores,
         "probabilities": answers.probabilities,
     }
 

@@ -1,7 +1,7 @@
 """A model, or a served folder, behind Triton, in its own environment; `servers.triton` starts it.
 
-Texts in, `(B, 1)`; label `(B, 1)`, score `(B, 1)` and probabilities `(B, C)` out, over HTTP and
-gRPC, with Triton's dynamic batching. Ends on SIGTERM.
+Texts in, `(B, 1)`; label `(B, 1)`, score `(B, 1)`, probabilities `(B, C)` and, of multi-label
+models, labels_on `(B, C)` out, over HTTP and gRPC, with Triton's dynamic batching. Ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..answering import LABEL, PROBABILITIES, SCORE, Answering, load
+from ..answering import LABEL, LABELS_ON, PROBABILITIES, SCORE, Answering, load
 from ..following import Followed
 from ..labels import MODELS_FILE
 
@@ -25,7 +25,7 @@ def main() -> None:
     folder = Path(request["folder"])
     follows = (folder / MODELS_FILE).is_file()
     model = Followed(folder, request["model"]) if follows else load(folder)
-    num_labels = model.texts([["first"] for _ in model.inputs])[PROBABILITIES].shape[1]
+    first = model.texts([["first"] for _ in model.inputs])
 
     from pytriton.triton import Triton, TritonConfig
 
@@ -38,14 +38,17 @@ def main() -> None:
         allow_metrics=False,
     )
     with Triton(config=config) as triton:
-        _bind(triton, model, num_labels, request)
+        _bind(triton, model, first, request)
         triton.serve()
 
 
-def _bind(triton: Any, model: Answering, num_labels: int, request: dict[str, Any]) -> None:
+def _bind(triton: Any, model: Answering, first: dict[str, Any], request: dict[str, Any]) -> None:
+    """`first` is an answer of the model: it tells what outputs there are."""
     import numpy as np
     from pytriton.decorators import batch
     from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
+
+    num_labels, several = first[PROBABILITIES].shape[1], LABELS_ON in first
 
     @batch
     def infer(**columns: Any) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def _bind(triton: Any, model: Answering, num_labels: int, request: dict[str, Any
             LABEL: answer[LABEL].astype(object)[:, None],
             SCORE: answer[SCORE][:, None],
             PROBABILITIES: answer[PROBABILITIES],
+            **({LABELS_ON: answer[LABELS_ON]} if several else {}),
         }
 
     triton.bind(
@@ -64,6 +68,7 @@ def _bind(triton: Any, model: Answering, num_labels: int, request: dict[str, Any
             Tensor(name=LABEL, dtype=bytes, shape=(1,)),
             Tensor(name=SCORE, dtype=np.float32, shape=(1,)),
             Tensor(name=PROBABILITIES, dtype=np.float32, shape=(num_labels,)),
+            *([Tensor(name=LABELS_ON, dtype=np.bool_, shape=(num_labels,))] if several else []),
         ],
         config=ModelConfig(
             max_batch_size=request["max_batch_size"],

@@ -111,6 +111,31 @@ def test_remarks_say_what_is_worse_and_what_is_not_proven() -> None:
     assert remarks(better, BASE) == ("significantly better (p = 0.01)",)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"p50_ms": 4.1, "p99_ms": 10.4, "large_p50_ms": 41.0, "texts_per_s": 96.0}, None),
+        ({"p99_ms": 15.0}, "slower: 1.50 times its p99"),
+        ({"large_p50_ms": 48.0}, "slower: 1.20 times the median of the largest batch"),
+        ({"texts_per_s": 80.0}, "slower: 0.80 times the texts a second"),
+        (
+            {"p50_ms": 8.0, "p99_ms": 15.0, "large_p50_ms": 44.0, "texts_per_s": 90.0},
+            "slower: 2.00 times the median latency, 1.50 times its p99, 1.10 times the median of "
+            "the largest batch, 0.90 times the texts a second",
+        ),
+    ],
+)
+def test_remarks_say_in_what_a_variant_is_slower(changes: dict[str, Any], told: str | None) -> None:
+    found = remarks(result("other", size_bytes=300, **changes), BASE)
+    assert [one for one in found if one.startswith("slower")] == ([told] if told else [])
+
+
+def test_single_batch_size_is_told_once() -> None:
+    base = replace(BASE, large_p50_ms=BASE.p50_ms)
+    slow = result("slow", p50_ms=8.0, large_p50_ms=8.0, size_bytes=300)
+    assert remarks(slow, base)[1:] == ("slower: 2.00 times the median latency",)
+
+
 def test_drop_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^max_accuracy_drop: must be between 0 and 1; rec"):
         Rule(max_accuracy_drop=-0.1)

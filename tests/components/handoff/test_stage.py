@@ -54,7 +54,14 @@ class Made:
     report: EvalReport
     load: LoadReport = NO_LOAD
 
-    def hand_over(self, workdir: Path, config: Config, *, chosen: str | None = "base") -> Handoff:
+    def hand_over(
+        self,
+        workdir: Path,
+        config: Config,
+        *,
+        chosen: str | None = "base",
+        log: toy.MemoryLog | None = None,
+    ) -> Handoff:
         choice = finished().choice
         assert choice
         inputs = stage.Inputs(
@@ -65,7 +72,7 @@ class Made:
             servables={"base": self.servable},
             reports={"base": self.report},
         )
-        return stage.run(config, inputs, toy.context(workdir))
+        return stage.run(config, inputs, toy.context(workdir, log))
 
 
 def make(folder: Path, *, format: Format = "saved_model", pair: bool = False) -> Made:
@@ -124,6 +131,24 @@ def test_bundle_is_accepted_and_says_why(handed_over: Handoff) -> None:
         "latency", "memory",
     ]  # fmt: skip
     assert any("max_p99_ms 10000 ms" in check.message for check in found.checks)
+    assert f"all are of TensorFlow {tf.__version__} or TF Text" in found.checks[2].message
+
+
+def test_bundle_that_no_fingerprint_is_given_of_is_told_to_be_unchecked(
+    handed_over: Handoff,
+) -> None:
+    server = "tf_serving+http://127.0.0.1:9"  # nobody answers: what is told does not depend on it
+    found = acceptance.accept(folder_of(handed_over), server=server)
+    last = found.checks[-1]
+    assert (last.name, last.judged) == ("fingerprint", False)
+    assert any(
+        line.startswith("--    fingerprint  not compared with a fingerprint")
+        for line in found.lines()
+    )
+    told = acceptance.accept(
+        folder_of(handed_over), server=server, fingerprint=handed_over.fingerprint
+    )
+    assert "fingerprint" not in [check.name for check in told.checks]
 
 
 def test_model_that_takes_too_long_is_rejected(
@@ -237,6 +262,8 @@ def test_other_formats_and_pairs_of_texts_are_handed_over(tmp_path: Path, format
     files = {path.name for path in folder_of(handoff).iterdir()}
     assert ("models.config" in files) is (format == "xla")
     assert (handoff.num_warmup_requests > 0) is (format == "xla")
+    (ops,) = [check.message for check in found.checks if check.name == "ops"]
+    assert ("the other part, which is 'onnx', does was not looked at" in ops) is (format == "onnx")
 
 
 @pytest.mark.long
@@ -247,7 +274,43 @@ def test_server_that_answers_as_the_bundle_says_is_accepted(handed_over: Handoff
         for target in (f"tf_serving+http://{addresses.http}", f"triton+grpc://{addresses.grpc}"):
             found = acceptance.accept(folder_of(handed_over), server=target)
             assert found.accepted, list(found.lines())
-            assert found.target == target and "memory" not in [one.name for one in found.checks]
+            assert found.target == target
+            assert not {"memory", "promises"} & {one.name for one in found.checks}
+
+
+@pytest.mark.long
+def test_promises_that_no_server_can_be_judged_by_are_told(made: Made, tmp_path: Path) -> None:
+    slo = Slo(max_p99_ms=10_000.0, max_cold_start_s=5.0, max_memory_mb=1.0)
+    config = Config(samples=3, max_batch_size=1, slo=slo)
+    folder = folder_of(made.hand_over(tmp_path / "work", config))
+    model = answering.load(bundle.read(folder).model_dir)
+    with stand_in.serving(model.texts) as addresses:
+        found = acceptance.accept(folder, server=f"tf_serving+grpc://{addresses.grpc}")
+    (told,) = [line for line in found.lines() if "promises" in line]
+    assert found.accepted and told.startswith("--    promises")
+    assert "max_cold_start_s 5, max_memory_mb 1: not judged over a server" in told
+
+
+def test_warm_up_requests_that_are_left_out_are_warned_of(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = toy.MemoryLog()
+    model_dir = Path(made.servable.uri) / made.servable.saved_model_dir
+    monkeypatch.setattr(warmup, "MAX_RECORDS", 3)
+    written = warmup.write(
+        tmp_path / "requests",
+        answering.SavedModel(model_dir),
+        [("good film",)],
+        name="x",
+        batch_sizes=[1],
+        widths=[1, 2, 3, 8],
+    )
+    assert written.num_requests == len([*warmup.read(tmp_path / "requests")]) == 3
+    assert written.num_cut > 0 and 1 in written.widths_left_out  # a text alone has marks around it
+    handoff = made.hand_over(tmp_path / "work", Config(samples=3, max_batch_size=1), log=log)
+    assert handoff.num_warmup_requests == 3
+    (warning,) = [one for one in log.warnings if "left out" in one]
+    assert warning.startswith("handoff: ") and "TensorFlow Serving takes 3" in warning
 
 
 def test_server_of_another_model_is_rejected(handed_over: Handoff) -> None:
@@ -270,7 +333,8 @@ def test_server_of_another_model_is_rejected(handed_over: Handoff) -> None:
 def test_server_that_is_not_there_is_a_reason_and_no_crash(handed_over: Handoff) -> None:
     found = acceptance.accept(folder_of(handed_over), server="tf_serving+http://127.0.0.1:9")
     assert not found.accepted
-    assert found.checks[-1].name == "load" and "127.0.0.1:9" in found.checks[-1].message
+    (failed,) = [check for check in found.checks if not check.passed]
+    assert failed.name == "load" and "127.0.0.1:9" in failed.message
     with pytest.raises(ValueError, match="targets: must be in_process, or triton"):
         acceptance.accept(folder_of(handed_over), server="localhost:8501")
 
@@ -319,8 +383,9 @@ def test_model_that_reaches_for_files_is_rejected_and_never_loaded(
     target.unlink(missing_ok=True)
     made_bundle.seal(forged, marker)
     found = acceptance.accept(forged)
-    assert not found.accepted and found.checks[-1].name == "ops"
-    assert "WriteFile (1 times): reaches for files" in found.checks[-1].message
+    names = [check.name for check in found.checks]
+    assert not found.accepted and names == ["files", "evaluation", "ops", "fingerprint"]
+    assert "WriteFile (1 times): reaches for files" in found.checks[2].message
     assert not target.exists()
 
 

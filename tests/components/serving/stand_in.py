@@ -21,7 +21,7 @@ import numpy as np
 from tpuline.components.serving.clients import kserve, kserve_messages
 
 Answer = Callable[[list[list[bytes]]], dict[str, Any]]
-"""Columns of texts to `label`, `score`, `probabilities`."""
+"""Columns of texts to `label`, `score`, `probabilities`, and maybe `labels_on`."""
 
 MODEL, VERSION = "classifier", 4
 PLACES = ("", "/labels/stable", f"/versions/{VERSION}")
@@ -83,13 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
         inputs = request["inputs"]
         columns = [[_bytes(one) for one in column] for column in inputs.values()]
         found = self.answer(columns)
-        return {
-            "outputs": {
-                "label": [label.decode() for label in found["label"]],
-                "score": found["score"].tolist(),
-                "probabilities": found["probabilities"].tolist(),
-            }
-        }
+        columns = {name: found[name].tolist() for name in found}
+        return {"outputs": columns | {"label": [label.decode() for label in found["label"]]}}
 
     def _by_tensors(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, str], bytes]:
         columns, start = [], 0
@@ -121,11 +116,14 @@ def _bytes(value: Any) -> bytes:
 
 def _tensors(found: dict[str, Any]) -> list[tuple[str, str, list[int], bytes]]:
     rows, labels = found["probabilities"].shape
+    on = found.get("labels_on")
+    several = [] if on is None else [("labels_on", "BOOL", [*on.shape], on.tobytes())]
     return [
         ("label", "BYTES", [rows, 1], kserve.pack(list(found["label"]))),
         ("score", "FP32", [rows, 1], found["score"].astype(np.float32).tobytes()),
         ("probabilities", "FP32", [rows, labels],
          found["probabilities"].astype(np.float32).tobytes()),
+        *several,
     ]  # fmt: skip
 
 

@@ -184,6 +184,73 @@ def test_sums_are_those_that_sha256sum_checks(whole: Path) -> None:
     assert lines[1][:64] == hashlib.sha256(b"a model").hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"\xff.py", r"\udcff.py"),
+        (b"\x1b[2K.py", r"\x1b[2K.py"),
+        (b"a\nok    files.py", r"a\nok    files.py"),
+        ("\u202egpj.py".encode(), r"\u202egpj.py"),  # turns round what is shown after it
+    ],
+)
+def test_name_that_could_not_be_printed_as_it_is_is_told_with_escapes(
+    whole: Path, name: bytes, told: str
+) -> None:
+    Path(os.fsdecode(bytes(whole / "toy/3") + b"/" + name)).touch()
+    with pytest.raises(BundleError) as refused:
+        bundle.read(whole)
+    assert str(refused.value).startswith(f"toy/3/{told}: is not in SHA256SUMS")
+
+
+def test_name_as_it_should_be_is_told_as_it_is(whole: Path) -> None:
+    (whole / "toy/3/größe 'x'.py").touch()
+    with pytest.raises(BundleError, match=r"^toy/3/größe 'x'\.py: is not"):
+        bundle.read(whole)
+
+
+def test_marker_cannot_fake_lines_or_fill_the_screen(whole: Path) -> None:
+    for changed in ({"format_version": "\n\x1b[2K\udcff" * 999}, {"name": "\n\x1b[2K" * 999}):
+        seal(whole, changed)
+        with pytest.raises(BundleError) as refused:
+            bundle.read(whole)
+        assert str(refused.value).isprintable() and len(str(refused.value)) < 800
+
+
+def _too_deep(folder: Path, *, num_bytes: int) -> str:
+    """Name of an empty file below it whose path is of so many bytes; Linux takes 4095."""
+    missing = num_bytes - len(bytes(folder)) - 201
+    parts = ["d" * 199] * ((missing - 2) // 200)
+    parts += ["d" * (missing - 200 * len(parts) - 1), "f" * 200]
+    descriptor = os.open(folder, os.O_RDONLY)
+    for part in parts[:-1]:
+        os.mkdir(part, dir_fd=descriptor)
+        below = os.open(part, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(os.open(parts[-1], os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+    os.close(descriptor)
+    return "/".join(parts)
+
+
+def test_folder_too_deep_to_be_read_is_named(whole: Path) -> None:
+    _too_deep(whole, num_bytes=5000)
+    with pytest.raises(BundleError, match=r"^d+\.\.\..*: cannot be read \(File name too long\)"):
+        bundle.read(whole)
+
+
+def test_file_that_cannot_be_read_is_named(whole: Path) -> None:
+    name = _too_deep(whole, num_bytes=4200)  # in a folder that can be
+    _marked(whole, f"{bundle.digests(whole / 'toy')}".replace("  ", "  toy/") + _line(name, whole))
+    with pytest.raises(BundleError, match=r"f: cannot be read \(File name too long\); the bundle"):
+        bundle.read(whole)
+
+
+def _line(name: str, whole: Path) -> str:
+    empty = hashlib.sha256(b"").hexdigest()
+    samples = hashlib.sha256((whole / "samples.json").read_bytes()).hexdigest()
+    return f"{empty}  {name}\n{samples}  samples.json\n"
+
+
 def _marked(whole: Path, sums: str) -> None:
     """A marker that vouches for these sums."""
     (whole / "SHA256SUMS").write_text(sums)

@@ -133,6 +133,18 @@ def test_unknown_label_is_refused(tmp_path: Path) -> None:
         labels.promote(made(tmp_path, 1), tmp_path / "served", label="previous")
 
 
+@pytest.mark.parametrize("format", ["onnx", "litert", "openvino", "saved_model"])
+def test_what_tensorflow_serving_cannot_load_is_refused(tmp_path: Path, format: str) -> None:
+    """Whatever its marker says of it."""
+    folder = write(tmp_path / "bundle")
+    if format == "saved_model":
+        (folder / "toy/3/saved_model.pb").rename(folder / "toy/3/model.onnx")
+    opened = bundle.read(seal(folder, {"format": format}))
+    with pytest.raises(ValueError, match=f"^BUNDLE: must hold a SavedModel.*format '{format}'"):
+        labels.promote(opened, tmp_path / "served", label="stable")
+    assert not (tmp_path / "served").exists()
+
+
 def test_bundle_is_no_place_to_serve_from(tmp_path: Path) -> None:
     bundle_ = made(tmp_path, 1)
     with pytest.raises(ValueError, match="SERVED: must not lie in the bundle"):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tpuline.components.contracts import Servable
+from tpuline.components.serving import servable_ops
 from tpuline.components.serving.servable_ops import problems
 
 
@@ -56,6 +57,7 @@ def test_call_into_python_is_found_inside_a_branch(tmp_path: Path) -> None:
 
 def test_op_of_another_library_is_found(tmp_path: Path) -> None:
     """The library itself is not needed: the op of one node is given the name of such an op."""
+    import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved(tmp_path, lambda text: text)
@@ -65,7 +67,9 @@ def test_op_of_another_library_is_found(tmp_path: Path) -> None:
     function.node_def.add(name="custom", op="Acme>FastTokenize")
     file.write_bytes(model.SerializeToString())
     (problem,) = problems(tmp_path)
-    assert problem.startswith("Acme>FastTokenize (1 times): neither TensorFlow's nor TF Text's")
+    assert problem.startswith(
+        f"Acme>FastTokenize (1 times): neither of TensorFlow {tf.__version__} nor TF Text's"
+    )
 
 
 def test_saver_op_in_what_loading_runs_is_found(tmp_path: Path) -> None:
@@ -136,3 +140,77 @@ def test_op_that_reaches_for_files_is_found(tmp_path: Path, op: str) -> None:
 
     found = problems(saved(tmp_path / "model", answer))
     assert found and all("reaches for files" in one for one in found)
+
+
+def _remapped(text: Any) -> Any:
+    import tensorflow as tf
+
+    remapping, _ = tf.raw_ops.GenerateVocabRemapping(
+        new_vocab_file=text[0], old_vocab_file=text[0], new_vocab_offset=0, num_new_vocab=1
+    )
+    return remapping
+
+
+def _matrix(text: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.raw_ops.LoadAndRemapMatrix(
+        ckpt_path=text[0], old_tensor_name="a", row_remapping=[0], col_remapping=[0],
+        initializing_values=[], num_rows=1, num_cols=1,
+    )  # fmt: skip
+
+
+def _constant(text: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[1], memory_region_name="/etc/passwd")
+
+
+def _message(text: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.io.decode_proto(
+        text, "a.B", ["c"], [tf.string], descriptor_source="/etc/passwd"
+    ).values[0]
+
+
+def _sampled(text: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.raw_ops.FixedUnigramCandidateSampler(
+        true_classes=[[0]], num_true=1, num_sampled=1, unique=True, range_max=1,
+        vocab_file="/etc/passwd",
+    ).sampled_candidates  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("op", "answer"),
+    [
+        ("GenerateVocabRemapping", _remapped),
+        ("LoadAndRemapMatrix", _matrix),
+        ("ImmutableConst", _constant),
+        ("DecodeProtoV2", _message),
+        ("FixedUnigramCandidateSampler", _sampled),
+    ],
+)
+def test_op_whose_name_does_not_tell_that_it_reads_a_path_is_found(
+    tmp_path: Path, op: str, answer: Callable[[Any], Any]
+) -> None:
+    (problem,) = problems(saved(tmp_path, answer))
+    assert problem == f"{op} (1 times): reaches for files of the machine that serves"
+
+
+def test_op_that_ends_the_process_is_found(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def answer(text: Any) -> Any:
+        with tf.control_dependencies([tf.raw_ops.Abort(error_msg="", exit_without_error=True)]):
+            return tf.identity(text)
+
+    (problem,) = problems(saved(tmp_path, answer))
+    assert problem == "Abort (1 times): ends the process that serves"
+
+
+def test_every_op_that_is_refused_by_its_name_is_one_of_tensorflow() -> None:
+    """Another release may call it otherwise."""
+    assert (servable_ops.PATH_OPS | servable_ops.ENDING_OPS) - servable_ops._known() == set()

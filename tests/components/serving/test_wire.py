@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ ROWS = [("a good film",), ("bad, bad",), ("",)]
 class Broken:
     """Answers as a model does, but for what a test has it spoil."""
 
-    def __init__(self, model: answering.Answering) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         self.spoil = lambda columns, answer: answer
 
@@ -61,10 +62,41 @@ def expected(model: answering.Answering) -> wire.Answers:
         return wire.ask(local, wire.texts_to_ask(ROWS))
 
 
+class Several:
+    """Answers `film`, `bad`, both or neither."""
+
+    rule = Rule(
+        tolerance=1e-6, thresholds=(0.5, 0.3), label_names=("film", "bad"), label_separator="|"
+    )
+
+    def texts(self, columns: Any) -> dict[str, Any]:
+        names = [name.encode() for name in self.rule.label_names]
+        found = [[0.9 if name in _bytes(text) else 0.2 for name in names] for text in columns[0]]
+        probabilities = np.array(found, np.float32)
+        return answering.several_labels(probabilities, names, b"|", self.rule.thresholds)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
+
+
+class Unsure:
+    """Answers `spam` from a probability of 0.3 on."""
+
+    def texts(self, columns: Any) -> dict[str, Any]:
+        probabilities = np.array([[0.6, 0.4]] * len(columns[0]), np.float32)
+        answered = answering.label_ids(probabilities, (1, 0.3))
+        return {
+            "label": np.array([b"ham", b"spam"], object)[answered],
+            "score": probabilities[np.arange(len(answered)), answered],
+            "probabilities": probabilities,
+        }
+
+
 class Local:
     """The model itself."""
 
-    def __init__(self, model: answering.Answering) -> None:
+    def __init__(self, model: Any) -> None:
         self.texts = model.texts
 
     def close(self) -> None:
@@ -100,6 +132,22 @@ def test_other_label_is_named(client: Any, server: Any, expected: wire.Answers) 
     assert "label neither, expected negative" in check.first_difference
 
 
+def test_score_of_the_other_label_is_named(
+    client: Any, server: Any, expected: wire.Answers
+) -> None:
+    server[1].spoil = lambda columns, answer: answer | {"score": 1 - answer["score"]}
+    check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
+    assert re.search(r"score 0\.[1-4]\d*, expected 0\.[6-9]", check.first_difference)
+
+
+def test_scores_of_a_model_with_a_threshold_are_those_of_its_labels() -> None:
+    """Which the largest probability need not be."""
+    asked = Local(Unsure())
+    assert wire.ask(asked, [("a",)]).scores == pytest.approx((0.4,))
+    rule = Rule(tolerance=1e-6, threshold=(1, 0.3))
+    assert not wire.check(asked, wire.ask(asked, [("a",)]), target="x", rule=rule).first_difference
+
+
 def test_refused_request_is_named(client: Any, server: Any, expected: wire.Answers) -> None:
     def refuse(columns: list[list[bytes]], answer: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("not today")
@@ -118,6 +166,37 @@ def test_answers_of_another_shape_are_named(
     )
     check = wire.check(client, expected, target="x", rule=Rule(tolerance=1e-6))
     assert "shapes must be" in check.first_difference
+
+
+@pytest.fixture(scope="module")
+def several_server() -> Iterator[tuple[stand_in.Addresses, Broken]]:
+    broken = Broken(Several())
+    with stand_in.serving(broken) as addresses:
+        yield addresses, broken
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_labels_that_are_on_come_over_the_wire_and_are_compared(
+    name: str, several_server: tuple[stand_in.Addresses, Broken]
+) -> None:
+    addresses, broken = several_server
+    rows = wire.texts_to_ask([*ROWS, ("a bad film",)])
+    expected = wire.ask(Local(Several()), rows)
+    with connect(name, addresses) as client:
+        broken.spoil = lambda columns, answer: answer
+        answer = client.texts([["a bad film", "", "bad"]])
+        assert answer["labels_on"].tolist() == [[True, True], [False, False], [False, True]]
+        assert answer["labels_on"].dtype == bool
+        right = wire.check(client, expected, target="x", rule=Several.rule)
+        broken.spoil = lambda columns, answer: answer | {"labels_on": ~answer["labels_on"]}
+        turned = wire.check(client, expected, target="x", rule=Several.rule)
+        broken.spoil = lambda columns, answer: {
+            name: answer[name] for name in answer if name != "labels_on"
+        }
+        without = wire.check(client, expected, target="x", rule=Several.rule)
+    assert right.first_difference == "" and right.num_texts == len(rows)
+    assert "labels_on are 'film|bad', but the label says ''" in turned.first_difference
+    assert "received labels_on None" in without.first_difference
 
 
 @pytest.mark.parametrize("name", ALL)
