@@ -48,10 +48,17 @@ class WireCheck:
     """Answers over a wire beside those in process: to hostile texts, and to rows of the data."""
 
     target: str
-    num_texts: int
+    num_texts: int  # 0: the server could not load the model, so that none was asked
     max_abs_diff: float  # of a probability
     tolerance: float
     first_difference: str  # empty: they agree
+
+    @property
+    def problem(self) -> str:
+        """In few words, without any text of the data; empty: they agree."""
+        if not self.first_difference:
+            return ""
+        return "answers otherwise than in process" if self.num_texts else "could not load the model"
 
 
 @dataclass(frozen=True, kw_only=True)

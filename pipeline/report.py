@@ -288,7 +288,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
 
 
 def _load(load: LoadReport) -> dict[str, Any] | None:
-    if not load.results and not load.threads:
+    if not load.results and not load.threads and not load.wire:
         return None
     return {
         "split": load.split,

@@ -93,11 +93,13 @@ class _TokenClassifier(tf.Module):
 
 
 def _onnx(module: _TokenClassifier, file: Path) -> None:
+    import onnxruntime
     import tf2onnx
 
     tf2onnx.convert.from_function(
         module.classify, input_signature=module.specs, opset=OPSET, output_path=str(file)
     )
+    onnxruntime.InferenceSession(str(file))  # what is written here must be able to run here
 
 
 def _litert(module: _TokenClassifier, file: Path) -> None:

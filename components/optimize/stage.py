@@ -30,6 +30,12 @@ PACKAGES = {
 }
 """That a format takes to be written and to be run."""
 
+NOT_SERVED: dict[tuple[str | None, str], str] = {
+    ("int8", "openvino"): "OpenVINO cuts their products off at 127",
+    ("bfloat16", "onnx"): "ONNX Runtime does not load what becomes of them",
+}
+"""Weights and formats that do not go together (tf2onnx 1.17, OpenVINO 2026.4), and why."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -66,6 +72,23 @@ class Config:
                     f"weights; received {earlier!r}, which is rounded already; take what that is of"
                 )
             in_few_bits[name] = rounds or rounded
+        self._refuse_what_a_format_cannot_serve()
+
+    def _refuse_what_a_format_cannot_serve(self) -> None:
+        weights: dict[str, str | None] = {}  # of the variants so far
+        for name, variant in self.variants.items():
+            match variant:
+                case Quantize():
+                    weights[name] = variant.mode
+                case Cast():
+                    weights[name] = variant.dtype
+                case _:
+                    weights[name] = weights.get(getattr(variant, "of", None) or BASE)
+            if why := NOT_SERVED.get((weights[name], variant.serve_as)):
+                raise ValueError(
+                    f"variants.{name}.serve_as: must be another for weights of {weights[name]}, "
+                    f"for {why}; received {variant.serve_as!r}; take saved_model or xla"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

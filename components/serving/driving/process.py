@@ -17,7 +17,7 @@ from ...child_process import ask_child
 from ...contracts import LoadResult, WireCheck
 from ...stage import Log
 from ..agreement import Rule
-from ..servers.starting import Servers
+from ..servers.starting import NotStarted, Servers
 from ..targets import Target
 from .kept import Kept, of_fields
 from .settings import Settings
@@ -56,8 +56,9 @@ def measure(
     """Asks the model in process once for what it answers, then every target as `settings` say.
 
     Without scenarios only the answers are compared. `servers` starts those that no address is
-    given of, and stops them. `kept` gets each result when it is there, and what it has of an
-    earlier attempt is not measured again; answers are compared again all the same.
+    given of, and stops them; of one that does not start there is no result, and a failed
+    comparison. `kept` gets each result when it is there, and what it has of an earlier attempt is
+    not measured again; answers are compared again all the same.
 
     Raises:
         ValueError: packages are missing, or a server cannot serve the model.
@@ -72,7 +73,11 @@ def measure(
     for target in targets:
         found = in_process
         if target != alone:
-            place = servers.place(target, served.folder, served.model)
+            try:
+                place = servers.place(target, served.folder, served.model)
+            except NotStarted as error:
+                checks.append(_not_loaded(served, target, error))
+                continue
             done = kept.of(target.name)
             found = _ask(
                 served,
@@ -92,6 +97,16 @@ def measure(
         results=tuple(results),
         wire=tuple(checks),
         loadgen_version=metadata.version("mlcommons-loadgen") if results else "",
+    )
+
+
+def _not_loaded(served: Served, target: Target, error: NotStarted) -> WireCheck:
+    return WireCheck(
+        target=target.name,
+        num_texts=0,
+        max_abs_diff=0.0,
+        tolerance=served.rule.tolerance,
+        first_difference=f"could not load the model: {error}",
     )
 
 

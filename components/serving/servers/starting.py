@@ -51,6 +51,10 @@ class Command:
     ready_words: str = ""
 
 
+class NotStarted(RuntimeError):
+    """A server that was started here ended, or was not ready in time: it serves no model."""
+
+
 class Kind(Protocol):
     """A kind of server that can be started here."""
 
@@ -72,6 +76,7 @@ class Servers:
     def __init__(self, kinds: dict[str, Kind]) -> None:
         self._kinds = kinds
         self._running: dict[tuple[str, Path, str], tuple[Ports, int]] = {}
+        self._failed: dict[tuple[str, Path, str], NotStarted] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Servers:
@@ -85,14 +90,21 @@ class Servers:
 
         Raises:
             ValueError: the server is not installed, or cannot serve such a model.
-            RuntimeError: it did not start; with the end of its output.
+            NotStarted: it did not start, now or when it was needed before; with the end of its
+                output.
         """
         if target.address:
             return Place(target=target, pid=None)
         key = (target.server, folder, model)
+        if key in self._failed:
+            raise self._failed[key]
         if key not in self._running:
             started = running(self._kinds[target.server], folder, model, name=target.server)
-            self._running[key] = self._stack.enter_context(started)
+            try:
+                self._running[key] = self._stack.enter_context(started)
+            except NotStarted as error:
+                self._failed[key] = error
+                raise
         ports, pid = self._running[key]
         address = f"127.0.0.1:{getattr(ports, target.transport)}"
         return Place(target=replace(target, address=address), pid=pid)
@@ -103,7 +115,7 @@ def running(kind: Kind, folder: Path, model: str, *, name: str) -> Any:
     """Ports and process of a server that serves the model; it is stopped at the end.
 
     Raises:
-        RuntimeError: it ended, or was not ready in time; with the end of its output.
+        NotStarted: it ended, or was not ready in time; with the end of its output.
     """
     ports = Ports(http=free_port(), grpc=free_port())
     command = kind(folder, model, ports)
@@ -164,7 +176,7 @@ def _wait(
             code = process.poll()
             if code is not None or time.monotonic() > deadline:
                 what = f"was not ready after {READY_S:.0f} s" if code is None else f"ended ({code})"
-                raise RuntimeError(f"{name}: the server {what}; the end of its output:\n{output()}")
+                raise NotStarted(f"{name}: the server {what}; the end of its output:\n{output()}")
             time.sleep(_POLL_S)
     finally:
         connections.close()

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import softmax
 
 from tests.components.export import toy
+from tests.xla import needs_xla_for_cpus
 from tpuline.components.contracts import Format, Servable, ShardSet
 from tpuline.components.example_spec import LABEL, TOKEN_IDS
 from tpuline.components.export.calibration import fit_temperature
@@ -69,7 +70,16 @@ def load(servable: Servable) -> answering.Answering:
     return answering.load(Path(servable.uri) / servable.saved_model_dir)
 
 
-@pytest.mark.parametrize("format", ["saved_model", "onnx"])
+@pytest.mark.parametrize(
+    "format",
+    [
+        "saved_model",
+        "onnx",
+        pytest.param("xla", marks=[pytest.mark.slow, needs_xla_for_cpus]),
+        pytest.param("litert", marks=pytest.mark.slow),
+        pytest.param("openvino", marks=pytest.mark.slow),
+    ],
+)
 def test_exported_model_divides_logits_and_keeps_to_its_threshold(
     plain: Plain, format: Format, tmp_path: Path
 ) -> None:

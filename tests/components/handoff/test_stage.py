@@ -389,18 +389,25 @@ def test_model_that_reaches_for_files_is_rejected_and_never_loaded(
     assert not target.exists()
 
 
-def test_model_whose_answers_change_on_the_wire_is_not_handed_over(
-    made: Made, tmp_path: Path
+@pytest.mark.parametrize(
+    ("num_texts", "difference", "reason"),
+    [
+        (9, "'a': good instead of bad", "triton+http answers otherwise than in process"),
+        (0, "could not load the model: ended (1)", "triton+http could not load the model"),
+    ],
+)
+def test_model_that_a_server_answers_otherwise_with_or_cannot_load_is_not_handed_over(
+    made: Made, tmp_path: Path, num_texts: int, difference: str, reason: str
 ) -> None:
     wire = WireCheck(
-        target="triton+http", num_texts=9, max_abs_diff=0.3, tolerance=1e-4,
-        first_difference="'a': good instead of bad",
+        target="triton+http", num_texts=num_texts, max_abs_diff=0.3, tolerance=1e-4,
+        first_difference=difference,
     )  # fmt: skip
     handoff = replace(made, load=replace(made.load, wire=(wire,))).hand_over(
         tmp_path / "work", Config()
     )
     assert handoff.bundle_dir is None
-    assert handoff.reason == "triton+http answers otherwise than in process"
+    assert handoff.reason == reason
 
 
 def test_broken_promise_is_rejected(made: Made, tmp_path: Path) -> None:

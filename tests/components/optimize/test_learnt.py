@@ -8,17 +8,22 @@ from typing import Any
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
+from pyarrow import parquet
 
 from tests.components.training import toy
 from tpuline.components.contracts import ShardSet, TrainedModel
+from tpuline.components.example_spec import SPECIAL_TOKENS, TEXT, TOKEN_IDS
+from tpuline.components.export import stage as export
 from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
 from tpuline.components.optimize import importance, prune, stage
 from tpuline.components.optimize.distill import DistillingLesson, spaced, student
 from tpuline.components.optimize.variants import Distill, Prune, Shrink, Variant
 from tpuline.components.restoring import restored
 from tpuline.components.stage import Context
+from tpuline.components.stored_examples import read_examples
 from tpuline.components.train import stage as train
 from tpuline.components.training.config import Config
 from tpuline.components.training.loop import compiled
@@ -168,6 +173,46 @@ def test_student_is_smaller_and_knows_what_the_teacher_knows(
     assert student.num_parameters < 0.8 * bert.num_parameters
     assert student.history[-1].val_accuracy > 0.9
     restored(student, shards, HARDWARE)  # its record is enough to load it
+
+
+@pytest.fixture(scope="module")
+def with_texts(shards: ShardSet) -> ShardSet:
+    """The vocabulary, and for each stored row a text that its tokens are of."""
+    folder = Path(shards.uri)
+    words = [f"word{token}" for token in range(len(SPECIAL_TOKENS), toy.VOCABULARY_SIZE)]
+    vocabulary = [*SPECIAL_TOKENS, *words]
+    (folder / shards.vocabulary_file).write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    for shard in (shard for split in shards.splits for shard in split.shards):
+        rows = [row[TOKEN_IDS][1:-1] for row in read_examples(str(folder / shard.records_file))]
+        texts = [" ".join(vocabulary[token] for token in row) for row in rows]
+        parquet.write_table(pa.table({TEXT: texts}), folder / shard.texts_file)
+    return shards
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        Shrink(keep_heads=0.5, keep_units=0.25, epochs=1, learning_rate=3e-3),
+        Distill(num_layers=1, epochs=1, learning_rate=1e-2),
+    ],
+    ids=["shrunk", "distilled"],
+)
+def test_learnt_variant_is_exported_smaller_by_the_weights_that_it_lacks(
+    tmp_path: Path, with_texts: ShardSet, bert: TrainedModel, variant: Variant
+) -> None:
+    small = made(tmp_path, variant, with_texts, bert)
+    before, after = (
+        export.run(
+            export.Config(),
+            export.Inputs(shards=with_texts, model=model),
+            context(tmp_path / name),
+        )
+        for name, model in (("base", bert), ("small", small))
+    )
+    for servable in (before, after):
+        assert servable.parity.passed and servable.parity.num_texts > 60
+    weights_bytes = 4 * (bert.num_parameters - small.num_parameters)
+    assert weights_bytes > 0 and before.size_bytes - after.size_bytes > 0.9 * weights_bytes
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,9 @@ from tpuline.components.serving.clients.connections import HttpConnections, Requ
 from tpuline.components.serving.servers import triton
 from tpuline.components.serving.servers.starting import Place, Servers
 
-MODEL = "words"
+from .conftest import MODEL
+
 ROWS = [("a good film",), ("bad, bad",), ("x" * 100_000,)]
-
-
-@pytest.fixture(scope="module")
-def folder(word_model: Servable) -> Path:
-    return Path(word_model.uri) / word_model.saved_model_dir
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """The environment is made when it is not there, or is the one that the variable names."""
-    kind = triton.kind(os.environ, Recorder(), max_batch_size=16, max_delay_us=0)
-    with Servers({"triton": kind}) as started:
-        yield started
 
 
 @pytest.mark.slow

@@ -1,0 +1,76 @@
+"""Targets one after another: a server that does not start is a finding about the model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.components.evaluate.conftest import Recorder
+from tests.pipeline.run_facts import finished
+from tpuline.components.contracts import Servable, ShardSet
+from tpuline.components.load import stage
+from tpuline.components.serving.servers.starting import Command, Ports, Servers
+from tpuline.components.stage import Context
+
+CONFIG = stage.Config(scenarios=("single_stream",), num_rows=8)
+
+
+class Ends:
+    """A kind of server that ends at once; remembers how often it was started."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, folder: Path, model: str, ports: Ports) -> Command:
+        self.count += 1
+        return Command(
+            arguments=(sys.executable, "-c", "import sys; sys.exit('an op that I do not know')"),
+            environ=dict(os.environ),
+            ready_path="/ready",
+        )
+
+
+def not_installed(folder: Path, model: str, ports: Ports) -> Command:
+    raise ValueError("targets: tf_serving needs a program that is not there")
+
+
+@pytest.fixture
+def inputs(corpus: ShardSet, word_model: Servable) -> stage.Inputs:
+    choice = finished().choice
+    assert choice
+    return stage.Inputs(
+        shards=corpus, choice=replace(choice, chosen="base"), servables={"base": word_model}
+    )
+
+
+def test_server_that_cannot_load_the_model_is_a_warning_and_a_failed_comparison(
+    inputs: stage.Inputs, context: Context, log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Ends()
+    monkeypatch.setattr(stage, "_servers", lambda *_: Servers({"triton": kind}))
+    targets = ("triton+http", "triton+grpc")
+    report = stage.run(replace(CONFIG, targets=targets), inputs, context)
+    assert tuple(check.target for check in report.wire) == targets and report.results == ()
+    for check, warning in zip(report.wire, log.warnings, strict=True):
+        assert check.first_difference.startswith(
+            "could not load the model: triton: the server ended (1)"
+        )
+        assert "an op that I do not know" in check.first_difference
+        assert check.problem == "could not load the model"
+        assert warning.startswith(f"{check.target}: ") and check.first_difference in warning
+    assert kind.count == 1  # the second transport does not wait for it once more
+
+
+@pytest.mark.long
+def test_server_that_is_not_installed_ends_the_stage(
+    inputs: stage.Inputs, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {"triton": Ends(), "tf_serving": not_installed}
+    monkeypatch.setattr(stage, "_servers", lambda *_: Servers(kinds))
+    config = replace(CONFIG, targets=("triton+http", "tf_serving+http"))
+    with pytest.raises(ValueError, match=r"^targets: tf_serving needs a program"):
+        stage.run(config, inputs, context)
