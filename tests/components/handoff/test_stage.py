@@ -157,7 +157,7 @@ def test_model_that_takes_too_long_is_rejected(
     monkeypatch.setattr(acceptance, "LIMIT_S", 0.5)
     found = acceptance.accept(folder_of(handed_over))
     assert not found.accepted
-    assert found.checks[-1].message == "accept: not done after 0.5 s, and ended"
+    assert "accept: not done after 0.5 s, and ended" in [one.message for one in found.checks]
 
 
 def test_samples_are_rows_of_the_split_and_messy_texts(made: Made, handed_over: Handoff) -> None:
