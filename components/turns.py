@@ -21,7 +21,7 @@ Request = Callable[[int], object]
 class Turns:
     """How several are timed side by side."""
 
-    rounds: int = 30  # the quieter half counts; 0: none
+    rounds: int = 60  # the quieter half counts; 0: none
     requests: int = 10  # of each a round
     max_seconds: float = 60.0  # a batch size, of warm-up and of timing; but see MIN_ROUNDS
 

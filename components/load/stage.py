@@ -84,7 +84,7 @@ class Config(Settings):
                 f"({self.batcher.max_batch_size}); received {self.batch_size}; lower it"
             )
         if self.threads and not self.turns.rounds:
-            raise ValueError("turns.rounds: must be at least 1 for threads; received 0; e.g. 30")
+            raise ValueError("turns.rounds: must be at least 1 for threads; received 0; e.g. 60")
 
 
 @dataclass(frozen=True, kw_only=True)
