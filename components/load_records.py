@@ -53,13 +53,6 @@ class WireCheck:
     tolerance: float
     first_difference: str  # empty: they agree
 
-    @property
-    def problem(self) -> str:
-        """In few words, without any text of the data; empty: they agree."""
-        if not self.first_difference:
-            return ""
-        return "answers otherwise than in process" if self.num_texts else "could not load the model"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ThreadTiming:

@@ -17,14 +17,14 @@ SAME = 0.05
 """Speeds and sizes that differ by less than this share count as equal: they are measured."""
 
 SAME_TAIL = 0.25
-"""As much for a remark on p99, which some hundreds of requests tell no better."""
+"""As much for p99, which some hundreds of requests tell no better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """What a variant must keep, and what decides among those that do."""
 
-    prefer: Preference = "latency"  # p99 of the smallest batch measured
+    prefer: Preference = "latency"  # p99 of the smallest batch measured; where it is alike, p50
     max_accuracy_drop: float = 0.01  # against the model as it was trained
     formats: tuple[Format, ...] = ("saved_model", "xla")  # that may be handed over
 
@@ -101,11 +101,19 @@ def choose(results: Sequence[VariantResult], rule: Rule) -> tuple[str | None, st
     ]
     if not fit:
         return None, f"none that may be handed over is blessed and keeps the accuracy{note}"
-    best = min(fit, key=lambda result: _cost(result, rule.prefer))
+    best = _best(fit, rule.prefer)
     if base in fit and not _clearly_less(best, base, rule.prefer):
         return base.name, f"no variant has clearly better {rule.prefer}{note}"
     why = f"best {rule.prefer} of {len(fit)} that are blessed and keep the accuracy{note}"
     return best.name, why
+
+
+def _best(results: Sequence[VariantResult], prefer: Preference) -> VariantResult:
+    best = min(results, key=lambda result: _cost(result, prefer))
+    if prefer != "latency":
+        return best
+    alike = [result for result in results if result.p99_ms <= best.p99_ms * (1 + SAME_TAIL)]
+    return min(alike, key=lambda result: (result.p50_ms, result.p99_ms))
 
 
 def _cost(result: VariantResult, prefer: Preference) -> float:
@@ -120,6 +128,11 @@ def _cost(result: VariantResult, prefer: Preference) -> float:
 def _clearly_less(result: VariantResult, base: VariantResult, prefer: Preference) -> bool:
     if prefer == "accuracy":
         return result.difference.value > 0 and result.p_value < SIGNIFICANT
+    if prefer == "latency":
+        if result.p99_ms < base.p99_ms * (1 - SAME_TAIL):
+            return True
+        alike = result.p99_ms <= base.p99_ms * (1 + SAME_TAIL)
+        return alike and result.p50_ms < base.p50_ms * (1 - SAME)
     ours, theirs = abs(_cost(result, prefer)), abs(_cost(base, prefer))
     return ours > theirs * (1 + SAME) if prefer == "throughput" else ours < theirs * (1 - SAME)
 

@@ -122,7 +122,8 @@ def _refusal(inputs: Inputs) -> str:
         return inputs.choice.reason
     # A server that ran before runs another version: that is no fault of this one.
     wire = [check for check in inputs.load.wire if "://" not in check.target]
-    return "; ".join(f"{one.target} {one.problem}" for one in wire if one.problem)
+    differing = [check for check in wire if check.first_difference]
+    return "; ".join(f"{one.target} answers otherwise than in process" for one in differing)
 
 
 def _nothing(inputs: Inputs, reason: str, ctx: Context) -> Handoff:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 3
+VERSION = 4
 USES = frozenset({"seed", "machine"})
 
 
@@ -231,13 +231,10 @@ def _servers(config: Config, log: Log) -> Servers:
 def _warn(report: LoadReport, log: Log) -> None:
     """What a reader of the report must not miss."""
     for check in report.wire:
-        if check.first_difference and check.num_texts:
+        if check.first_difference:
             log.warning(
                 f"{check.target}: answers otherwise than in process: {check.first_difference}"
             )
-        elif check.first_difference:
-            again = f"to start it once more, delete {report.uri}"
-            log.warning(f"{check.target}: {check.first_difference}\n{again}")
     for result in report.results:
         if not result.valid:
             log.warning(f"{result.target}, {result.scenario}: {_why(result)}")

@@ -63,7 +63,7 @@ def accept(
             checks = tuple(examine(opened, parsed, stack))
     told = (_not_compared(),) if fingerprint is None else ()
     return Acceptance(
-        accepted=bool(checks) and all(check.passed for check in checks),
+        accepted=bool(checks) and all(check.passed is not False for check in checks),
         bundle=str(folder),
         target=parsed.name,
         name=opened.name,
@@ -74,7 +74,7 @@ def accept(
 
 
 def _not_compared() -> Check:
-    return Check(name="fingerprint", passed=True, judged=False, message=bundle.NOT_COMPARED)
+    return Check(name="fingerprint", passed=None, message=bundle.NOT_COMPARED)
 
 
 def _in_a_fresh_process(opened: Bundle) -> tuple[Check, ...]:
@@ -280,7 +280,7 @@ class _Examination:
         if named:
             told = ", ".join(f"{name} {self._slo[name]:g}" for name in named)
             message = f"{told}: not judged over a server; accept without --server judges them"
-            yield Check(name="promises", passed=True, judged=False, message=message)
+            yield Check(name="promises", passed=None, message=message)
 
     def _promised(self, name: str, what: str, value: float, promise: str, unit: str) -> Check:
         """Against a promise, where one was made."""

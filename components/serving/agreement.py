@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..contracts import Servable
+from .found import one_line
 
 TOLERANCE = 1e-4
 """Least tolerance of a probability between machines: their instructions sum in other orders."""
@@ -78,7 +79,7 @@ def _of_labels_on(given: Answer, label_names: Sequence[str], separator: str) -> 
         has = "none" if on is None else f"{len(on)}"
         return f"labels_on must tell of {len(label_names)} labels, and tells of {has}"
     named = separator.join(name for name, is_on in zip(label_names, on, strict=True) if is_on)
-    if named.encode() != given.label:
+    if one_line(named) != one_line(_shown(given.label)):  # files of labels hold one a line
         return f"labels_on are {named!a}, but the label says {_shown(given.label)!a}"
     return ""
 
@@ -107,8 +108,8 @@ def _may_be(label: bytes, probabilities: Sequence[float], rule: Rule) -> bool:
 
 def _may_be_on(label: bytes, probabilities: Sequence[float], rule: Rule, separator: str) -> bool:
     """Of several labels: known names in their order, and only those in doubt on or off."""
-    ids = {name: label_id for label_id, name in enumerate(rule.label_names)}
-    names = _shown(label).split(separator) if label else []
+    ids = {one_line(name): label_id for label_id, name in enumerate(rule.label_names)}
+    names = one_line(_shown(label)).split(separator) if label else []
     on = [ids.get(name, -1) for name in names]
     return (
         -1 not in on

@@ -188,10 +188,9 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
         _check_thresholds(bundle)
     except (KeyError, TypeError, ValueError) as error:
         raise _edited(MARKER, f"lacks what it must say ({_cut(str(error))})") from error
-    if not NAME.fullmatch(bundle.name) or bundle.version < 1:
-        raise _edited(
-            MARKER, f"names no model: {_cut(ascii(bundle.name))}, version {bundle.version}"
-        )
+    if not NAME.fullmatch(bundle.name) or not 0 < bundle.version < 2**63:
+        named = f"{_cut(ascii(bundle.name))}, version {_cut(str(bundle.version))}"
+        raise _edited(MARKER, f"names no model: {named}")
     if not bundle.model_dir.is_dir():
         raise _edited(f"{bundle.name}/{bundle.version}", "is no folder of a model")
     return bundle

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ ENDING_OPS = frozenset({"Abort"})
 SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
 """In every SavedModel, to save and restore its variables; neither a signature nor a function that
 loading may run comes to them."""
+
+_AT_LOADING = ("saved_model_main_op", "legacy_init_op")
+"""Collections whose nodes a server runs when it loads a model; what Python's loader passes over."""
 
 
 def problems(folder: Path) -> tuple[str, ...]:
@@ -88,23 +91,32 @@ def _ops(meta_graph: Any) -> Iterator[str]:
 
 
 def _ops_that_run(meta_graph: Any) -> set[str]:
-    """Of the nodes that the outputs of any signature depend on, of the functions of all objects,
-    some of which run when the model is loaded, and of all functions that these call.
+    """Of the nodes that the outputs of any signature depend on, or what a server runs at loading;
+    of the functions of all objects, some of which run then, too; of all functions that these call.
 
     Without objects, as TensorFlow 1 wrote it, loading may run any node.
     """
     if not meta_graph.object_graph_def.nodes:
         return set(_ops(meta_graph))
-    nodes = {node.name: node for node in meta_graph.graph_def.node}
-    functions = {one.signature.name: one for one in meta_graph.graph_def.library.function}
-    waiting = [
-        nodes[output.name.split(":")[0]]
+    asked = [
+        output.name
         for signature in meta_graph.signature_def.values()
         for output in signature.outputs.values()
-        if output.name.split(":")[0] in nodes
     ]
-    seen: set[str] = set()
-    entered = set(meta_graph.object_graph_def.concrete_functions) & functions.keys()
+    for key in _AT_LOADING:
+        asked += meta_graph.collection_def[key].node_list.value
+    functions = set(meta_graph.object_graph_def.concrete_functions)
+    restoring = _reached(meta_graph, [meta_graph.saver_def.restore_op_name], set())
+    return _reached(meta_graph, asked, functions) | (restoring - {"RestoreV2"})
+
+
+def _reached(meta_graph: Any, names: Iterable[str], entered: set[str]) -> set[str]:
+    """Ops of what the nodes or tensors of these names depend on, and of the functions `entered`."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    functions = {one.signature.name: one for one in meta_graph.graph_def.library.function}
+    seen = {name.lstrip("^").split(":")[0] for name in names} & nodes.keys()
+    entered = entered & functions.keys()
+    waiting = [nodes[name] for name in seen]
     waiting += [node for name in entered for node in functions[name].node_def]
     ops: set[str] = set()
     while waiting:

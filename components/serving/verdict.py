@@ -13,13 +13,12 @@ class Check:
     """One thing that was looked at."""
 
     name: str
-    passed: bool
+    passed: bool | None  # None: it is told only, and was not judged
     message: str
-    judged: bool = True  # else it is told only, and `passed` says nothing
 
     def line(self) -> str:
         """For people."""
-        mark = ("ok  " if self.passed else "FAIL") if self.judged else "--  "
+        mark = "--  " if self.passed is None else "ok  " if self.passed else "FAIL"
         return printable(f"{mark}  {self.name:<12} {self.message}")
 
 

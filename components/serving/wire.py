@@ -63,7 +63,7 @@ def ask(client: Asked, rows: Sequence[Row]) -> Answers:
 
 def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireCheck:
     """Asks for every row again and names the first that is answered otherwise."""
-    largest, first = 0.0, ""
+    largest, first, single = 0.0, "", rule.label_separator is None
     for start in range(0, len(expected.rows), BATCH):
         rows = expected.rows[start : start + BATCH]
         try:
@@ -80,7 +80,7 @@ def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireC
                 label=answer[LABEL][index],
                 score=float(answer[SCORE][index]),
                 probabilities=answer[PROBABILITIES][index].tolist(),
-                labels_on=answer[LABELS_ON][index].tolist() if LABELS_ON in answer else None,
+                labels_on=None if single else answer[LABELS_ON][index].tolist(),
             )
             wanted = expected.answer(start + index)
             largest = max(largest, difference(given, wanted))

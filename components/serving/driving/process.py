@@ -56,16 +56,17 @@ def measure(
     """Asks the model in process once for what it answers, then every target as `settings` say.
 
     Without scenarios only the answers are compared. `servers` starts those that no address is
-    given of, and stops them; of one that does not start there is no result, and a failed
-    comparison. `kept` gets each result when it is there, and what it has of an earlier attempt is
-    not measured again; answers are compared again all the same.
+    given of, and stops them. `kept` gets each result when it is there, and what it has of an
+    earlier attempt is not measured again; answers are compared again all the same.
 
     Raises:
         ValueError: packages are missing, or a server cannot serve the model.
+        NotStarted: a server did not start with the model; told when all others were asked.
         RuntimeError: a process failed; with the end of its output.
     """
     results: list[LoadResult] = []
     checks: list[WireCheck] = []
+    missing: NotStarted | None = None
     alone = Target(server="in_process")
     own = settings if alone in targets else replace(settings, scenarios=())
     done = kept.of(alone.name) if alone in targets else ()
@@ -76,7 +77,8 @@ def measure(
             try:
                 place = servers.place(target, served.folder, served.model)
             except NotStarted as error:
-                checks.append(_not_loaded(served, target, error))
+                missing = missing or error
+                log.warning(f"{target.name}: not asked, for its server did not start")
                 continue
             done = kept.of(target.name)
             found = _ask(
@@ -93,20 +95,12 @@ def measure(
             )
             checks.append(replace(WireCheck(**found["wire"]), target=target.name))
         results += [replace(of_fields(one), target=target.name) for one in found["results"]]
+    if missing is not None:
+        raise missing
     return Measured(
         results=tuple(results),
         wire=tuple(checks),
         loadgen_version=metadata.version("mlcommons-loadgen") if results else "",
-    )
-
-
-def _not_loaded(served: Served, target: Target, error: NotStarted) -> WireCheck:
-    return WireCheck(
-        target=target.name,
-        num_texts=0,
-        max_abs_diff=0.0,
-        tolerance=served.rule.tolerance,
-        first_difference=f"could not load the model: {error}",
     )
 
 

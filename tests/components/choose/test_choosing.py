@@ -58,6 +58,13 @@ def test_only_formats_that_may_be_handed_over_are_chosen() -> None:
         Rule(formats=())
 
 
+def test_of_tails_that_are_alike_the_lowest_median_decides() -> None:
+    quick = result("quick", p50_ms=2.0, p99_ms=7.0)
+    lucky = result("lucky", p50_ms=3.9, p99_ms=6.0)
+    assert choose([BASE, lucky, quick], Rule())[0] == "quick"
+    assert choose([BASE, lucky, replace(quick, p99_ms=8.0)], Rule())[0] == "lucky"
+
+
 @pytest.mark.parametrize("prefer", ["latency", "throughput", "size", "accuracy"])
 def test_base_stays_where_nothing_is_clearly_better(prefer: Any) -> None:
     near = result("near", p99_ms=9.7, texts_per_s=103.0, size_bytes=970, drop=-0.005, p_value=0.3)
@@ -68,7 +75,8 @@ def test_base_stays_where_nothing_is_clearly_better(prefer: Any) -> None:
 @pytest.mark.parametrize(
     ("prefer", "changes"),
     [
-        ("latency", {"p99_ms": 9.0}),
+        ("latency", {"p99_ms": 7.0}),
+        ("latency", {"p99_ms": 11.0, "p50_ms": 3.7}),
         ("throughput", {"texts_per_s": 110.0}),
         ("size", {"size_bytes": 900}),
         ("accuracy", {"drop": -0.02, "p_value": 0.001}),

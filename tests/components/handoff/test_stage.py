@@ -140,7 +140,7 @@ def test_bundle_that_no_fingerprint_is_given_of_is_told_to_be_unchecked(
     server = "tf_serving+http://127.0.0.1:9"  # nobody answers: what is told does not depend on it
     found = acceptance.accept(folder_of(handed_over), server=server)
     last = found.checks[-1]
-    assert (last.name, last.judged) == ("fingerprint", False)
+    assert (last.name, last.passed) == ("fingerprint", None)
     assert any(
         line.startswith("--    fingerprint  not compared with a fingerprint")
         for line in found.lines()
@@ -389,25 +389,18 @@ def test_model_that_reaches_for_files_is_rejected_and_never_loaded(
     assert not target.exists()
 
 
-@pytest.mark.parametrize(
-    ("num_texts", "difference", "reason"),
-    [
-        (9, "'a': good instead of bad", "triton+http answers otherwise than in process"),
-        (0, "could not load the model: ended (1)", "triton+http could not load the model"),
-    ],
-)
-def test_model_that_a_server_answers_otherwise_with_or_cannot_load_is_not_handed_over(
-    made: Made, tmp_path: Path, num_texts: int, difference: str, reason: str
+def test_model_that_a_server_answers_otherwise_with_is_not_handed_over(
+    made: Made, tmp_path: Path
 ) -> None:
     wire = WireCheck(
-        target="triton+http", num_texts=num_texts, max_abs_diff=0.3, tolerance=1e-4,
-        first_difference=difference,
+        target="triton+http", num_texts=9, max_abs_diff=0.3, tolerance=1e-4,
+        first_difference="'a': good instead of bad",
     )  # fmt: skip
     handoff = replace(made, load=replace(made.load, wire=(wire,))).hand_over(
         tmp_path / "work", Config()
     )
     assert handoff.bundle_dir is None
-    assert handoff.reason == reason
+    assert handoff.reason == "triton+http answers otherwise than in process"
 
 
 def test_broken_promise_is_rejected(made: Made, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tpuline.components.serving.verdict import Acceptance, Check
     [
         (Check(name="load", passed=True, message="fine"), "ok    load         fine"),
         (Check(name="load", passed=False, message="größe"), "FAIL  load         größe"),
-        (Check(name="load", passed=True, judged=False, message="x"), "--    load         x"),
+        (Check(name="load", passed=None, message="x"), "--    load         x"),
         (
             Check(name="load", passed=False, message="a\nok  \x1b[1A\udcff"),
             r"FAIL  load         a\nok  \x1b[1A\udcff",

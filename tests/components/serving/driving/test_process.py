@@ -1,4 +1,4 @@
-"""Targets one after another: a server that does not start is a finding about the model."""
+"""Targets one after another: a server that does not start is told when the others were asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.components.evaluate.conftest import Recorder
 from tests.pipeline.run_facts import finished
 from tpuline.components.contracts import Servable, ShardSet
 from tpuline.components.load import stage
-from tpuline.components.serving.servers.starting import Command, Ports, Servers
+from tpuline.components.serving.servers.starting import Command, NotStarted, Ports, Servers
 from tpuline.components.stage import Context
 
 CONFIG = stage.Config(scenarios=("single_stream",), num_rows=8)
@@ -47,21 +47,18 @@ def inputs(corpus: ShardSet, word_model: Servable) -> stage.Inputs:
     )
 
 
-def test_server_that_cannot_load_the_model_is_a_warning_and_a_failed_comparison(
+def test_server_that_does_not_start_ends_the_stage_when_the_others_were_asked(
     inputs: stage.Inputs, context: Context, log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """So nothing is handed over, nothing is taken for done, and the next run tries it again."""
     kind = Ends()
     monkeypatch.setattr(stage, "_servers", lambda *_: Servers({"triton": kind}))
-    targets = ("triton+http", "triton+grpc")
-    report = stage.run(replace(CONFIG, targets=targets), inputs, context)
-    assert tuple(check.target for check in report.wire) == targets and report.results == ()
-    for check, warning in zip(report.wire, log.warnings, strict=True):
-        assert check.first_difference.startswith(
-            "could not load the model: triton: the server ended (1)"
-        )
-        assert "an op that I do not know" in check.first_difference
-        assert check.problem == "could not load the model"
-        assert warning.startswith(f"{check.target}: ") and check.first_difference in warning
+    config = replace(CONFIG, targets=("triton+http", "triton+grpc"))
+    with pytest.raises(NotStarted, match=r"(?s)triton: the server ended \(1\).*op that I do not"):
+        stage.run(config, inputs, context)
+    assert log.warnings == [
+        f"{name}: not asked, for its server did not start" for name in config.targets
+    ]
     assert kind.count == 1  # the second transport does not wait for it once more
 
 
