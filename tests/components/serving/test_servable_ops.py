@@ -109,6 +109,26 @@ def test_saver_op_in_what_loading_runs_is_found(tmp_path: Path) -> None:
     assert any(one.startswith("SaveV2 ") for one in problems(folder))
 
 
+@pytest.mark.parametrize("by", ["saved_model_main_op", "legacy_init_op", "restore_op_name"])
+def test_saver_op_that_a_server_runs_at_loading_is_found(tmp_path: Path, by: str) -> None:
+    """Python's loader passes over these names, where there are objects."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = saved(tmp_path, lambda text: text) / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    graph = model.meta_graphs[0]
+    graph.graph_def.node.add(name="evil", op="SaveV2")
+    file.write_bytes(model.SerializeToString())
+    assert problems(tmp_path) == ()
+    if by == "restore_op_name":
+        graph.saver_def.restore_op_name = "evil"
+    else:
+        graph.collection_def[by].node_list.value.append("evil")
+    file.write_bytes(model.SerializeToString())
+    (problem,) = problems(tmp_path)
+    assert problem.startswith("SaveV2 ") and problem.endswith("files of the machine that serves")
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xff not a message"])
 def test_folder_without_a_saved_model_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
