@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 
 from tests.components.evaluate.conftest import Recorder
-from tests.components.handoff.test_stage import folder_of, handed_over, made  # noqa: F401
+from tests.components.handoff.conftest import handed_over, made  # noqa: F401
+from tests.components.handoff.handing import folder_of
 from tpuline.components.contracts import Handoff, Scenario, Servable
 from tpuline.components.serving import acceptance
 from tpuline.components.serving.agreement import Rule
