@@ -102,7 +102,7 @@ def test_server_of_another_model_is_rejected(handed_over: Handoff) -> None:
 def test_server_that_is_not_there_is_a_reason_and_no_crash(handed_over: Handoff) -> None:
     found = acceptance.accept(folder_of(handed_over), server="tf_serving+http://127.0.0.1:9")
     assert not found.accepted
-    (failed,) = [check for check in found.checks if not check.passed]
+    (failed,) = [check for check in found.checks if check.passed is False]
     assert failed.name == "load" and "127.0.0.1:9" in failed.message
     with pytest.raises(ValueError, match="targets: must be in_process, or triton"):
         acceptance.accept(folder_of(handed_over), server="localhost:8501")
@@ -141,7 +141,7 @@ def test_broken_promise_is_rejected(made: Made, tmp_path: Path) -> None:
     handoff = made.hand_over(tmp_path / "work", config)
     found = acceptance.accept(folder_of(handoff))
     assert not found.accepted
-    failed = {check.name for check in found.checks if not check.passed}
+    failed = {check.name for check in found.checks if check.passed is False}
     assert failed == {"latency", "accuracy", "memory"}
 
 
