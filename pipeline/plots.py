@@ -179,7 +179,7 @@ def latency(samples_ms: Mapping[int, Sequence[float]]) -> str | None:
 
 
 def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | None:
-    """Accuracy with its interval over p99, one mark a variant, `chosen` full; the front as a line.
+    """Accuracy with its interval over p99, one mark a variant: `chosen` full, the front bold.
     Areas of marks are as the sizes of the variants.
 
     `results` are rows of `choice.variants` of report.json.
@@ -196,8 +196,6 @@ def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | 
     with figure_and_axes("variants", 300) as (figure, axes):
         axes.grid(color=RULE, linewidth=0.8)
         axes.set_axisbelow(True)
-        front = sorted((r["p99_ms"], 100 * r["accuracy"]["value"]) for r in shown if r["on_front"])
-        axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
         for row in shown:
             x, accuracy = row["p99_ms"], row["accuracy"]
             color = FIRST if row["name"] == chosen else INK if row["blessed"] else SECOND
@@ -208,17 +206,30 @@ def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | 
             axes.plot(
                 x, 100 * accuracy["value"], "o", color=color, markerfacecolor=face,
                 markersize=14 * math.sqrt(row["size_bytes"] / largest),
-            )  # fmt: skip
-            axes.annotate(
-                row["name"], (x, 100 * accuracy["value"]), (8, 4), textcoords="offset points",
-                color=color,
+                markeredgewidth=2.5 if row["on_front"] else 0.8,
             )  # fmt: skip
         axes.set_xscale("log")
         speeds = [row["p99_ms"] for row in shown]
         ticks_125(axes, min(speeds), max(speeds))
+        _name_marks(axes, [(r["p99_ms"], 100 * r["accuracy"]["value"], r["name"]) for r in shown])
         axes.set_xlabel("p99, ms a request, log scale")
         axes.set_ylabel("accuracy, %")
         return svg(figure, "variants", description)
+
+
+def _name_marks(axes: Any, marks: Sequence[tuple[float, float, str]]) -> None:
+    """Names each mark at its right, above or below it, where no other name stands."""
+    points = 72 / axes.figure.dpi
+    taken: list[tuple[float, float, float]] = []  # left, right, height of names
+    for x, y, name in sorted(marks):
+        left, height = (points * value for value in axes.transData.transform((x, y)))
+        right = left + 16 + 6.5 * len(name)
+        for away in (4, 17, -11, 30, -24, 43, -37, 56, -50):
+            near = [t for t in taken if abs(height + away - t[2]) < 12]
+            if not any(left < other_right and other < right for other, other_right, _ in near):
+                break
+        taken.append((left, right, height + away))
+        axes.annotate(name, (x, y), (8, away), textcoords="offset points", color=INK)
 
 
 def _horizontal_grid(axes: Any) -> None:

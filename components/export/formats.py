@@ -99,7 +99,10 @@ def _onnx(module: _TokenClassifier, file: Path) -> None:
     tf2onnx.convert.from_function(
         module.classify, input_signature=module.specs, opset=OPSET, output_path=str(file)
     )
-    onnxruntime.InferenceSession(str(file))  # what is written here must be able to run here
+    providers = onnxruntime.get_available_providers()
+    onnxruntime.InferenceSession(
+        str(file), providers=providers
+    )  # what is written here must be able to run here
 
 
 def _litert(module: _TokenClassifier, file: Path) -> None:

@@ -23,10 +23,10 @@ _README = """\
 In a virtual environment of Python {python} that lies elsewhere, since nothing may be added here:
 
     pip install acceptance/{wheel}
-    tpuline accept .                      # exit code 0: accept, 3: reject, with reasons
+    tpuline accept . --fingerprint SHA    # exit code 0: accept, 3: reject, with reasons
 
-Whoever handed it over tells you its fingerprint over a separate channel (their report shows it):
-`tpuline accept . --fingerprint ...` then also refuses a bundle that was forged as a whole.
+Whoever handed it over tells you its fingerprint, SHA, over a separate channel (their report shows
+it): without it a bundle that was forged as a whole passes.
 {serve}{threads}"""
 
 _SERVER_ROWS = """\
@@ -40,13 +40,13 @@ _SERVE_SAVED_MODEL = """
 ## Serve it
 
     SERVED=/srv/models                    # outside this folder
-    tpuline promote . $SERVED             # copies the version there, labels it stable
+    tpuline promote . $SERVED --fingerprint SHA   # copies the version there, labels it stable
     tensorflow_model_server --port=8500 --rest_api_port=8501 \\
         --model_config_file=$SERVED/models.config --model_config_file_poll_wait_seconds=10 \\
         --allow_version_labels_for_unavailable_models \\
         --enable_batching --enable_per_model_batching_parameters \\
         --monitoring_config_file=monitoring.config
-    tpuline accept . --server tf_serving+http://localhost:8501
+    tpuline accept . --server tf_serving+http://localhost:8501 --fingerprint SHA
     tpuline rollback $SERVED              # stable is again what it was before
 
 `promote --label canary` is for a version that has yet to prove itself; `accept` asks a server for
