@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..components import files
 from ..components.contracts import ShardSet
 from . import config as config_module
-from . import follower, report, runner, stages, store, why
+from . import follower, pulse, report, runner, stages, store, why
 from . import plan as plan_module
 from .config import RunConfig
 from .errors import ConfigError, StageError
@@ -148,14 +148,16 @@ def run(
                 hardware.start()
         if worker:
             return follower.follow(config, steps, root=str(root), log=open_log, hardware=hardware)
-        return runner.execute(
-            config,
-            steps,
-            root=root,
-            log=open_log,
-            hardware=hardware,
-            callbacks=tuple(callbacks),
-        )
+        others = num_workers > 1
+        with pulse.beating(shelf.run_place(config.name)) if others else nullcontext():
+            return runner.execute(
+                config,
+                steps,
+                root=root,
+                log=open_log,
+                hardware=hardware,
+                callbacks=tuple(callbacks),
+            )
 
 
 def preflight(

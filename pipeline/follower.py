@@ -17,6 +17,7 @@ from ..components.stage import Context, Hardware
 from . import plan, store
 from .config import RunConfig
 from .errors import StageError
+from .pulse import Listener
 from .runlog import RunLog
 from .runner import RunResult, Status
 
@@ -33,11 +34,12 @@ def follow(
 ) -> RunResult:
     """Up to and with the last stage that all workers run. The root must be the chief's.
 
-    It waits until the chief has ended its run, well or not: its report tells. Of a chief that was
-    killed while it is waited for nothing is heard; stop the others, too.
+    It waits until the chief has ended its run, well or not: its report tells. A chief that was
+    killed while it is waited for is missed after some minutes.
     """
     shelf = store.at(root)
-    report = files.join(shelf.run_place(config.name), "report.json")
+    place = shelf.run_place(config.name)
+    report = files.join(place, "report.json")
     before = _content(report)  # of an earlier run
     artifacts: dict[str, Any] = {}
     error: StageError | None = None
@@ -47,8 +49,9 @@ def follow(
             if step.stage.workers and shelf.manifest(step.stage.name, step.key) is None:
                 _along(config, step, shelf, artifacts, log, hardware)
             else:
+                chief = Listener(place)
                 artifacts[step.name] = _awaited(
-                    step, shelf, log, lambda: _content(report) in (None, before)
+                    step, shelf, log, chief, lambda: _content(report) in (None, before)
                 )
         except Exception as cause:
             error = StageError(step.name, shelf.shared(step.stage.name, step.key), cause)
@@ -58,7 +61,7 @@ def follow(
     return RunResult(
         status=status,
         folder=shelf.root / config.name,
-        place=shelf.run_place(config.name),
+        place=place,
         artifacts=artifacts,
         stages=(),
         error=error,
@@ -74,7 +77,11 @@ def _content(path: str) -> bytes | None:
 
 
 def _awaited(
-    step: plan.Step, shelf: store.Store, log: RunLog, is_running: Callable[[], bool]
+    step: plan.Step,
+    shelf: store.Store,
+    log: RunLog,
+    chief: Listener,
+    is_running: Callable[[], bool],
 ) -> Any:
     """The chief's artifact, as soon as it is there."""
     manifest = shelf.manifest(step.stage.name, step.key)
@@ -88,6 +95,8 @@ def _awaited(
                 "the chief has ended its run without it; its log and report tell why; start all "
                 "workers again"
             )
+        if manifest is None:
+            chief.check()
         time.sleep(_LOOK_EVERY_S)
     return shelf.read(manifest, step.stage.Output)
 
