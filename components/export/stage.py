@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..compiling import check_compiles
 from ..contracts import Format, Servable, ShardSet, TrainedModel
 from ..restoring import restored
 from ..serving.found import one_line
@@ -158,6 +159,10 @@ def _save(model: Any, shards: ShardSet, folder: Path, format: Format, head: Head
     from . import formats
     from .signatures import ServedClassifier
 
+    if format == "xla":
+        check_compiles(
+            "serve_as xla", "leave the variant out, or export it where that is installed"
+        )
     vocabulary_file = Path(shards.uri) / shards.vocabulary_file
     tokenizer = load(
         shards.tokenizer,

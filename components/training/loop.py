@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from ..compiling import check_compiles
 from ..contracts import Rollback, ShardSet, TrainedModel
 from ..modeling import without_preset
 from ..stage import Lane, Log
@@ -84,6 +85,8 @@ def _built(
     config: Config, shards: ShardSet, lane: Lane, lesson: Lesson
 ) -> tuple[Plan, keras.Model, Trainee, Masks | None]:
     """The plan, and the model on the devices of the lane: as it is saved, and as it is trained."""
+    if config.xla and lane.strategy_name != "tpu":
+        check_compiles("xla", "set it to false, or train where that build is installed")
     plan = make_plan(
         config,
         shards,

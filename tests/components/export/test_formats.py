@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.xla import needs_xla_for_cpus
+from tpuline.components import compiling
 from tpuline.components.contracts import Format, Servable, ShardSet, TrainedModel
 from tpuline.components.export.stage import Config, Inputs, run
 from tpuline.components.messy import MESSY_TEXTS
@@ -141,3 +142,11 @@ def test_missing_runtime_is_told_with_its_extra(
 def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must hold one of saved_model\.pb, model\.onnx"):
         answering.load(tmp_path)
+
+
+def test_xla_is_refused_where_tensorflow_compiles_for_tpus_only(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "compiles_for_cpus", lambda: False)
+    with pytest.raises(ValueError, match=r"^serve_as xla: needs .* leave the variant out"):
+        made.export("xla")
