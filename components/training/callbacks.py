@@ -63,13 +63,23 @@ class BestWeights(keras.callbacks.Callback):
             return
         if self._is_better(loss, accuracy):
             self.loss, self.accuracy, self.step, self.epochs_since = loss, accuracy, step, 0
-            partial = self.path.with_name(f"partial.{self.path.name}")
-            self._save(partial)
-            os.replace(partial, self.path)
+            self._keep()
             return
         self.epochs_since += 1
         if self._patience is not None and self.epochs_since >= self._patience:
             self.model.stop_training = True
+
+    def _keep(self) -> None:
+        partial = self.path.with_name(f"partial.{self.path.name}")
+        try:
+            self._save(partial)
+            os.replace(partial, self.path)
+        except (OSError, RuntimeError) as error:  # h5py has both for a full disk
+            partial.unlink(missing_ok=True)
+            raise OSError(
+                f"train: the best weights could not be written to {self.path.parent} ({error}); "
+                "make room and run the same command again: it goes on from the last checkpoint"
+            ) from error
 
     def _is_better(self, loss: float, accuracy: float) -> bool:
         if self._by == "loss":

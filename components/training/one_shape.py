@@ -25,13 +25,18 @@ def check_one_shape(first: Any, spec: Any) -> None:
     strays += [
         f"{'.'.join(map(str, path))} {_told(leaf)}, which leaves a side open"
         for path, leaf in now.items()
-        if not strays and isinstance(leaf, tf.TensorSpec) and not leaf.shape.is_fully_defined()
+        if not strays and not all(part.shape.is_fully_defined() for part in _parts(leaf))
     ]
     if strays:
         raise RuntimeError(
             "train: batches must keep the one shape that the step was compiled for; received "
             f"{'; '.join(strays)}; give fit batches as `dataset.in_one_shape` makes them"
         )
+
+
+def _parts(spec: Any) -> list[Any]:
+    """Of several replicas a leaf is a spec for each of them."""
+    return list(tf.nest.flatten(spec, expand_composites=True))
 
 
 def _told(spec: Any) -> str:

@@ -63,3 +63,13 @@ class Progress:
             epoch == self.epoch and first < window.stop and window.start < end
             for epoch, first, end, _ in self.skipped
         )
+
+    def last_window(self, steps_per_call: int) -> range:
+        """The last batches of this epoch that were trained on in one call; all where none was."""
+        end = self.step
+        while end > 0:
+            window = range((end - 1) // steps_per_call * steps_per_call, end)
+            if not self.is_skipped(window):
+                return window
+            end = window.start
+        return range(self.step)

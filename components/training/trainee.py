@@ -249,9 +249,8 @@ class Trainee(keras.Model):
 
     def blame(self, reason: str, window: range = range(0), kind: str = "test") -> None:
         """Raises `BrokenLoss` for a window of training, or for the last one there was."""
-        end = self.progress.step
         if kind != "train":
-            window = range(max(0, end - self.steps_per_execution), end)
+            window = self.progress.last_window(self.steps_per_execution)
         raise BrokenLoss(
             f"{reason}, after step {self.progress.num_steps}",
             epoch=self.progress.epoch,

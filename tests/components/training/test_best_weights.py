@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
+import keras
 import pytest
 
 from tpuline.components.training.callbacks import BestWeights
@@ -59,3 +61,25 @@ def test_what_is_best_is_told_and_restored(tmp_path: Path, by: Literal["loss", "
     again.restore(none.facts())
     again.on_epoch_end(9, {"val_loss": 9.0, "val_accuracy": 0.1})
     assert again.loss == 9.0
+
+
+def test_disk_that_is_full_keeps_the_best_before_and_says_what_to_do(tmp_path: Path) -> None:
+    layer = keras.layers.Dense(64)
+    layer.build((None, 1024))  # 256 KiB
+    model = keras.Sequential([keras.Input((1024,)), layer])
+    trainee: Any = SimpleNamespace(progress=SimpleNamespace(num_steps=1))
+    best = BestWeights(trainee, model.save_weights, tmp_path, by="loss", patience=None)
+    best.on_epoch_end(0, {"val_loss": 0.5, "val_accuracy": 0.5})
+    kept = best.path.read_bytes()
+    layer.kernel.assign(layer.kernel + 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(
+            OSError, match=r"(?s)^train: the best weights could not .*; make room and"
+        ):
+            best.on_epoch_end(1, {"val_loss": 0.4, "val_accuracy": 0.6})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert best.path.read_bytes() == kept
+    assert [path.name for path in tmp_path.iterdir()] == [best.path.name]
