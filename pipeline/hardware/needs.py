@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .findings import Facts, Finding
+from .model_size import num_parameters
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -17,6 +18,10 @@ _PACKED = 4  # bytes of text in one of a compressed file
 _COPIES = 3  # of the texts, on disk at a time: between the passes, as shards, while being cut
 _LIBRARIES_BYTES = 3 * _GIB  # memory of one process with TensorFlow, Keras and a small model
 _WORKER_BYTES = 1 * _GIB  # memory of one more that makes shards
+# Of a parameter: float32 weight, gradient, two moments of AdamW, and what is about to be saved.
+_IN_MEMORY = 5 * 4
+_IN_A_CHECKPOINT = 4 * 4  # weight, moments, best weight so far
+_IN_A_MODEL = 3 * 4  # as trained, as exported, as handed over
 
 EXTRAS = {
     "gcp": ("google-cloud-storage", "apache-beam[gcp]>=2.77"),
@@ -40,6 +45,7 @@ class Needs:
     extras: tuple[tuple[str, str], ...]  # an extra, and what in the config asks for it
     num_workers: int  # processes that make shards on this machine
     disk_bytes: int
+    model_bytes: int  # memory of the host while it trains; activations come on top
 
     @property
     def uses_tpu(self) -> bool:
@@ -49,14 +55,27 @@ class Needs:
 
 def needs_of(config: RunConfig, path: str) -> Needs:
     """Looks at the sizes of local sources; what is not there counts nothing (`check` says so)."""
-    preprocess = config.sections["preprocess"]
+    preprocess, train = config.sections["preprocess"], config.sections["train"]
+    parameters = (
+        num_parameters(
+            train.model,
+            vocabulary_size=preprocess.vocabulary.size,
+            sequence_length=preprocess.sequence_length,
+        )
+        or 0
+    )
+    saved = _IN_A_CHECKPOINT * (train.keep_checkpoints + 1)  # one more while it is written
+    saved += _IN_A_MODEL * (1 + len(config.sections["optimize"].variants))
     return Needs(
         path=path,
         strategy=config.hardware.strategy,
         has_tpu_address=config.hardware.tpu_address is not None,
         extras=tuple(_extras(config)),
         num_workers=preprocess.num_workers if preprocess.runner == "processes" else 0,
-        disk_bytes=_COPIES * _text_bytes(preprocess.source, config.data_dir) + _GIB,
+        disk_bytes=_COPIES * _text_bytes(preprocess.source, config.data_dir)
+        + saved * parameters
+        + _GIB,
+        model_bytes=_IN_MEMORY * parameters,
     )
 
 
@@ -106,8 +125,8 @@ def _disk(facts: Facts, needs: Needs) -> Iterator[Finding]:
         yield Finding(
             name="little-disk",
             severity="warning",
-            seen=f"{_gib(facts.free_bytes)} free on this disk; the data of {needs.path} takes some "
-            f"{_gib(needs.disk_bytes)} for a while",
+            seen=f"{_gib(facts.free_bytes)} free on this disk; data and models of {needs.path} "
+            f"take some {_gib(needs.disk_bytes)} for a while",
             mend=facts.remedies.shell(f"tpuline run {needs.path} --root /A/LARGER/DISK/runs"),
         )
 
@@ -116,16 +135,15 @@ def _memory(facts: Facts, needs: Needs) -> Iterator[Finding]:
     if facts.memory_bytes is None:
         return
     spare = facts.memory_bytes - _LIBRARIES_BYTES
-    if spare < 0:
+    if spare < needs.model_bytes:
         yield Finding(
             name="little-memory",
             severity="warning",
-            seen=f"{_gib(facts.memory_bytes)} of memory; TensorFlow, Keras and a small model take "
-            f"some {_gib(_LIBRARIES_BYTES)}",
-            mend=facts.remedies.shell(
-                "sudo sh -c 'fallocate -l 4G /swapfile && chmod 600 /swapfile && "
-                "mkswap /swapfile && swapon /swapfile'"
-            ),
+            seen=f"{_gib(facts.memory_bytes)} of memory; TensorFlow, Keras and the model in "
+            f"training take some {_gib(_LIBRARIES_BYTES + needs.model_bytes)}",
+            mend=facts.remedies.larger_runtime()
+            or "sudo sh -c 'fallocate -l 4G /swapfile && chmod 600 /swapfile && "
+            "mkswap /swapfile && swapon /swapfile'",
         )
     elif spare < needs.num_workers * _WORKER_BYTES:
         fitting = max(1, spare // _WORKER_BYTES)

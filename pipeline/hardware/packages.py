@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -22,6 +22,7 @@ TENSORFLOW_MINOR = (2, 20)
 CPU_BUILDS = ("tensorflow", "tensorflow-cpu")
 _BUILDS = ("tensorflow-tpu", *CPU_BUILDS)  # each fills the same folder
 _NAMES = (
+    "tpuline",
     *_BUILDS,
     "libtpu",
     "tensorflow-text",
@@ -45,6 +46,7 @@ class Packages:
 
     versions: dict[str, str]  # by distribution; nothing for what is not installed
     foreign: tuple[str, ...]  # libraries of tensorflow-tpu that are not as it brought them
+    missing: tuple[tuple[str, str], ...] = ()  # a package that another one needs, and that one
 
     @property
     def lane(self) -> Literal["tpu", "cpu", "cpu and gpu", "none"]:
@@ -72,7 +74,32 @@ def installed(path: Sequence[str]) -> Packages:
     return Packages(
         versions={name: package.version for name, package in found.items() if package is not None},
         foreign=_foreign(tpu_build) if tpu_build is not None else (),
+        missing=tuple(_missing(found.values(), path)),
     )
+
+
+def _missing(
+    packages: Iterable[Distribution | None], path: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """What each of these always needs and nobody has installed, as `--no-deps` leaves it.
+
+    Builds of TensorFlow stand in for each other, and have findings of their own, as TF Text has.
+    """
+    told = {*_BUILDS, "libtpu", "tensorflow-text"}
+    for package in packages:
+        for line in (package.requires if package is not None else None) or ():
+            name = re.match(r"[\w.-]+", line)
+            if ";" in line or name is None or _canonical(name.group()) in told:
+                continue
+            told.add(_canonical(name.group()))
+            if _find(name.group(), path) is None:
+                assert package is not None
+                yield _canonical(name.group()), package.name
+
+
+def _canonical(name: str) -> str:
+    """As the package index writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -42,10 +42,16 @@ class Remedies:
         """These packages and what they ask for."""
         return self.shell(self._pip("install", *packages))
 
+    def install_lock(self, lock_file: str, *, old: Sequence[str] = ()) -> str:
+        """Exactly what a lock file names, once the packages that are in its way are gone."""
+        return self._instead(old, self._pip("install", "--no-deps", "--requirement", lock_file))
+
     def replace(self, old: Sequence[str], *new: str) -> str:
         """Takes out builds that share files with `new`, and puts those files back."""
         again = "--force-reinstall" if self.has_pip else "--reinstall"
-        install = self._pip("install", again, "--no-deps", *new)
+        return self._instead(old, self._pip("install", again, "--no-deps", *new))
+
+    def _instead(self, old: Sequence[str], install: str) -> str:
         if not old:
             return self.shell(install)
         sure = ["--yes"] if self.has_pip else []
@@ -64,6 +70,14 @@ class Remedies:
         menus = {
             "Colab": "menu Runtime > Change runtime type > a TPU",
             "Kaggle": "menu Settings > Accelerator > a TPU",
+        }
+        return menus.get(self.place)
+
+    def larger_runtime(self) -> str | None:
+        """Where a notebook gets more memory; None where a machine is what it is."""
+        menus = {
+            "Colab": "menu Runtime > Change runtime type > High RAM",
+            "Kaggle": "menu Settings > Accelerator > a TPU, whose host has more memory",
         }
         return menus.get(self.place)
 

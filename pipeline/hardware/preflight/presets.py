@@ -19,12 +19,13 @@ class Sizes:
     num_layers: int
     hidden_dim: int
     num_heads: int
+    intermediate_dim: int | None = None  # null: four times hidden_dim
     max_positions: int = 512
 
     @property
     def num_parameters(self) -> int:
         """Of the backbone, pooler included."""
-        dim, inner = self.hidden_dim, 4 * self.hidden_dim
+        dim, inner = self.hidden_dim, self.intermediate_dim or 4 * self.hidden_dim
         embeddings = (self.vocabulary_size + self.max_positions + 2) * dim + 2 * dim
         attention = 4 * (dim * dim + dim) + 2 * dim
         feedforward = dim * inner + inner + inner * dim + dim + 2 * dim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Machine:
             executable="/usr/bin/python3",
             may_open=lambda path: True,
             free_bytes=lambda: 100 * 2**30,
+            lock_file=None,
         )
         return replace(world, **others)
 
@@ -70,12 +71,17 @@ class Machine:
         (self.root / f"proc/{pid}/fd").mkdir()
         (self.root / f"proc/{pid}/fd/3").symlink_to(opened)
 
-    def install(self, versions: Mapping[str, str]) -> None:
+    def install(self, versions: Mapping[str, str], needs: Sequence[str] = ()) -> None:
         """As pip does; the builds of TensorFlow write the same files, the last one for good."""
         for name, version in versions.items():
             info = f"{name.replace('-', '_')}-{version}.dist-info"
             (self.site / info).mkdir()
-            (self.site / info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+            lines = [
+                f"Name: {name}",
+                f"Version: {version}",
+                *(f"Requires-Dist: {n}" for n in needs),
+            ]
+            (self.site / info / "METADATA").write_text("\n".join([*lines, ""]))
             files = {f"{name.replace('-', '_')}/__init__.py": ""}
             if name.startswith("tensorflow") and name != "tensorflow-text":
                 files = {LIBRARY: "." * sum(name.encode())}  # another size for each build

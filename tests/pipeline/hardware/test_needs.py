@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 
+from tests.components.pretrained import hugging_face_folder, hugging_face_tensors
 from tests.pipeline.hardware import fake_machines as machines
 from tests.pipeline.hardware.fake_machines import CPU_LANE, TPU_LANE, Machine
+from tpuline.components.modeling import BagSpec, BertSpec, GruSpec, ModelSpec, build
 from tpuline.pipeline import config as configs
 from tpuline.pipeline.hardware.doctor import examine
 from tpuline.pipeline.hardware.findings import Finding
+from tpuline.pipeline.hardware.model_size import num_parameters
 from tpuline.pipeline.hardware.needs import EXTRAS
 
 PATH = "my.yaml"
+TINY = "train.model={type: bag, embedding_dim: 1, hidden_dim: 1}"
+BASE = "train.model={type: bert, preset: bert_base_en_uncased}"  # 109.5 million parameters
 GIB = 2**30
 
 
@@ -127,8 +132,8 @@ def test_disk_must_hold_what_the_data_becomes(
     """Of local files, a packed one counted several times, whatever is in it."""
     (tmp_path / name).write_bytes(b"x" * 1_000_000)
     need = 3 * factor * 1_000_000 + GIB
-    overrides = (f"data_dir={tmp_path}", f"preprocess.source.train={name}")
-    assert not findings(laptop, *overrides, free_bytes=lambda: need)
+    overrides = (f"data_dir={tmp_path}", f"preprocess.source.train={name}", TINY)
+    assert not findings(laptop, *overrides, free_bytes=lambda: need + 1_000_000)
     (finding,) = findings(laptop, *overrides, free_bytes=lambda: need - 1)
     assert (finding.name, finding.severity) == ("little-disk", "warning")
     assert finding.mend.startswith(f"tpuline run {PATH} --root ")
@@ -154,6 +159,60 @@ def test_memory_below_that_of_the_libraries_wants_swap(laptop: Machine) -> None:
     assert (finding.name, finding.severity) == ("little-memory", "warning")
     laptop.write("proc/meminfo", f"MemTotal: {2 * 2**20} kB\nSwapTotal: {4 * 2**20} kB\n")
     assert not findings(laptop)
+
+
+@pytest.mark.parametrize(
+    ("override", "gib"),
+    [
+        ("train.keep_checkpoints=2", 7.1),  # three of 1.63 GiB, for one is being written
+        ("train.keep_checkpoints=5", 12.0),
+        ("optimize.variants={a: {type: quantize}, b: {type: cast}}", 9.6),
+    ],
+)
+def test_disk_must_hold_checkpoints_and_models(laptop: Machine, override: str, gib: float) -> None:
+    overrides = (BASE, "preprocess.vocabulary.preset=bert_base_en_uncased", override)
+    assert not findings(laptop, *overrides, free_bytes=lambda: int((gib + 0.1) * GIB))
+    (finding,) = findings(laptop, *overrides, free_bytes=lambda: int((gib - 0.1) * GIB))
+    assert finding.name == "little-disk" and f"take some {gib} GiB" in finding.seen
+
+
+@pytest.mark.parametrize("variable", ["KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"])
+def test_model_that_does_not_fit_into_memory_wants_a_larger_machine(
+    laptop: Machine, variable: str
+) -> None:
+    laptop.environ[variable] = "x"
+    laptop.write("proc/meminfo", f"MemTotal: {4 * 2**20} kB\n")
+    overrides = (BASE, "preprocess.vocabulary.preset=bert_base_en_uncased")
+    assert not findings(laptop, TINY)
+    (finding,) = findings(laptop, *overrides)
+    assert finding.name == "little-memory" and "take some 5.0 GiB" in finding.seen
+    assert finding.mend.startswith("menu ")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        BertSpec(num_layers=3, hidden_dim=64, intermediate_dim=100),
+        GruSpec(embedding_dim=20, units=30),
+        GruSpec(embedding_dim=20, units=30, bidirectional=False),
+        BagSpec(embedding_dim=20, hidden_dim=30),
+    ],
+    ids=str,
+)
+def test_size_of_a_model_is_that_of_keras(spec: ModelSpec) -> None:
+    sizes = {"vocabulary_size": 500, "sequence_length": 40}
+    model = build(spec, num_labels=2, has_text_pair=False, **sizes)
+    head = model.get_layer("logits").count_params()
+    assert num_parameters(spec, **sizes) == pytest.approx(model.count_params() - head, rel=0.02)
+
+
+def test_size_of_a_folder_is_that_of_its_weights(tmp_path: Path) -> None:
+    spec = BertSpec(preset=hugging_face_folder(tmp_path))
+    found = num_parameters(spec, vocabulary_size=9, sequence_length=9)
+    weights = sum(tensor.size for tensor in hugging_face_tensors().values())
+    assert weights <= (found or 0) < weights + 1000  # names come on top
+    nowhere = BertSpec(preset="nobody_knows_it")
+    assert num_parameters(nowhere, vocabulary_size=9, sequence_length=9) is None
 
 
 def test_warnings_follow_errors(tmp_path: Path) -> None:
