@@ -139,6 +139,11 @@ class InputVerdict:
     bound: Literal["input", "step"]  # what sets the pace
     wait_share: float  # of the time of the training steps
     examples_per_s_without_input: float
+    slowest: Literal["read", "parse", "feed"] | None = (
+        None  # of the input, where that is what bound
+    )
+    read_examples_per_s: float | None = None  # of the shards, nothing else done with them
+    parsed_examples_per_s: float | None = None  # read, shuffled, parsed and put into batches
 
 
 @dataclass(frozen=True, kw_only=True)

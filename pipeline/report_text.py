@@ -222,10 +222,22 @@ def input_verdict(verdict: Mapping[str, Any]) -> str:
     alone = f"{text(verdict['examples_per_s_without_input'], ',.0f')} examples/s without it"
     if verdict["bound"] == "step":
         return f"the step set the pace: waiting for input took {share}; {alone}"
-    return (
-        f"the input set the pace: waiting for it took {share}; {alone}; train on a machine with "
-        "more CPU cores or a faster disk, or lower train.shuffle_rows"
+    what = _SLOWEST[verdict.get("slowest")].format(
+        read=text(verdict.get("read_examples_per_s"), ",.0f"),
+        parsed=text(verdict.get("parsed_examples_per_s"), ",.0f"),
     )
+    return f"the input set the pace: waiting for it took {share}; {alone}; {what}"
+
+
+_SLOWEST = {
+    None: "train on a machine with more CPU cores or a faster disk",
+    "read": "what is slow is reading the shards ({read} examples/s alone): have --root on a faster "
+    "disk, or in a bucket of this region",
+    "parse": "what is slow is parsing rows and making batches ({parsed} examples/s alone, {read} "
+    "only read): train on a machine with more CPU cores",
+    "feed": "the host makes batches fast enough ({parsed} examples/s alone), what is slow is "
+    "bringing them to the devices: raise train.global_batch_size or train.steps_per_call",
+}
 
 
 def _summary_data(data: Mapping[str, Any] | None) -> list[tuple[str, str]]:

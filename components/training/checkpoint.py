@@ -22,7 +22,7 @@ import numpy as np
 from .. import files
 from ..stage import Log
 
-FORMAT = 1
+FORMAT = 2
 _FACTS, _STATE, BEST = "checkpoint.json", "state.npz", "best.weights.h5"
 
 
@@ -107,7 +107,7 @@ class Checkpoints:
         """The newest whole one; torn ones are passed over with a warning.
 
         Raises:
-            ValueError: it is that of another config, seed or data.
+            ValueError: it is that of another config, seed or data, or of another version.
         """
         for name in reversed(self._folders()):
             folder = files.join(self.place, name)
@@ -156,15 +156,25 @@ def _blocks(file: Any) -> Iterator[bytes]:
         yield block
 
 
+class _OtherFormat(ValueError):
+    """Whole, as far as can be seen, and not to be read here."""
+
+
 def _whole(folder: str) -> dict[str, Any] | None:
     """What the last file of a checkpoint tells, when its files are so; else None."""
     try:
         told = json.loads(files.read_bytes(files.join(folder, _FACTS)))
         if told["format"] != FORMAT:
-            return None
+            raise _OtherFormat(
+                f"train: a checkpoint must be of format {FORMAT}; received {folder} of format "
+                f"{told['format']}, which another version of tpuline wrote; let that version "
+                "finish, or remove the folder to train from the start"
+            )
         for name, description in told["files"].items():
             if _describe(files.join(folder, name)) != description:
                 return None
+    except _OtherFormat:
+        raise
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return told if isinstance(told["facts"], dict) else None

@@ -90,6 +90,12 @@ def validation_batches(
     return _finished(chunks, lengths, rows, has_text_pair, label_width)
 
 
+def records(split: Split, folder: str | Path) -> Any:
+    """Serialised rows as the shards hold them, read as a training reads them."""
+    names, _ = _share(split, folder, (0, 1))
+    return _read(tf.data.Dataset.from_tensor_slices(names), len(names))
+
+
 def repeated_batch(batches: Any, length: int) -> Any:
     """The first of `batches` that is `length` wide, again and again."""
     fitting = batches.filter(lambda features, *_: tf.shape(features[TOKEN_IDS])[1] == length)

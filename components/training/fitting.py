@@ -21,7 +21,7 @@ from .plan import Plan
 from .progress import BrokenLoss
 from .recorder import Recorder
 from .sinks import Mlflow, Sink, TensorBoard
-from .speed import Profiler, Speedometer, judge_input
+from .speed import Alone, Profiler, Speedometer, judge_input
 from .trainee import Trainee
 
 _LOST = (
@@ -48,6 +48,7 @@ class Fitting:
     training: Callable[..., Any]  # start=(epoch, step) -> what `fit` takes
     validation: Callable[[], Any]
     repeated: Callable[[int], Any]
+    alone: Callable[[], Alone] | None
     num_workers: int
     log: Log
 
@@ -65,15 +66,23 @@ class Fitting:
                 except tf.errors.OpError as error:
                     raise self._in_our_words(error) from error
             self.checkpointer.stop_if_told()
+            self.checkpointer.close()  # what follows is short, and may be ended anywhere
+            verdict = self._judge_input()
             finished = True
         finally:
             for profiler in self.profilers:
                 profiler.close()
             self.books.recorder.close(finished=finished)
             self.checkpointer.close()
+        return verdict
+
+    def _judge_input(self) -> InputVerdict | None:
         if self.num_workers > 1:  # each would find another number of steps to be enough
             return None
-        return judge_input(self.trainee, self.speed, self.repeated)
+        verdict = judge_input(self.trainee, self.speed, self.repeated, self.alone)
+        if verdict is not None:
+            self.books.recorder.judged(verdict)
+        return verdict
 
     def _in_our_words(self, error: tf.errors.OpError) -> Exception:
         """What is left of several workers hears of a lost one as an error of some collective op."""
@@ -217,6 +226,11 @@ def fitting(
         training=partial(_fed, lane, plan, training),
         validation=partial(_fed, lane, plan, validation),
         repeated=lambda i: _fed(lane, plan, partial(repeated, i)),
+        alone=None
+        if lane.num_hosts > 1
+        else lambda: Alone(
+            records=dataset.records(shards.split("train"), shards.uri), batches=training()
+        ),
         num_workers=lane.num_workers,
         user_callbacks=(*masking, *user_callbacks),
         log=log,

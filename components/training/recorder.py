@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from ..contracts import EpochRecord
+from ..contracts import EpochRecord, InputVerdict
 from ..stage import Log
 from .sinks import Mlflow, Sink
 from .speed import Speedometer
@@ -93,6 +93,7 @@ class Recorder(keras.callbacks.Callback):
                     "step/learning_rate": self._learning_rate(step - 1),
                     "step/examples_per_s": self._speed.examples_per_s,
                     "step/tokens_per_s": self._speed.tokens_per_s,
+                    "step/padding_share": self._speed.padding_share,
                 },
             )
 
@@ -129,6 +130,16 @@ class Recorder(keras.callbacks.Callback):
             loss=record.loss,
             val_loss=record.val_loss,
             val_accuracy=record.val_accuracy,
+        )
+
+    def judged(self, verdict: InputVerdict) -> None:
+        """Curves of one point: how long the whole training waited for its input."""
+        self._point(
+            self._trainee.progress.num_steps,
+            {
+                "input/wait_share": verdict.wait_share,
+                "input/examples_per_s_without_it": verdict.examples_per_s_without_input,
+            },
         )
 
     def close(self, *, finished: bool) -> None:

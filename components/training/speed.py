@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +15,10 @@ from ..contracts import InputVerdict
 from .trainee import Trainee
 
 _ENOUGH_SECONDS = 0.5
+_ENOUGH_SECONDS_OF_INPUT = 2.0
+_RECORDS_A_TURN = 64
 _PROFILED_WINDOWS = 2
-_KEPT = ("num_examples", "num_tokens", "seconds", "steps_by_width")
+_KEPT = ("num_examples", "num_tokens", "num_positions", "seconds", "steps_by_width")
 _INPUT_BOUND = 0.1  # of the time: more waiting than that is worth mending
 
 
@@ -29,7 +33,7 @@ class Speedometer(keras.callbacks.Callback):
         super().__init__()
         self._trainee = trainee
         self._met = [False] * num_widths
-        self.num_examples = self.num_tokens = 0.0
+        self.num_examples = self.num_tokens = self.num_positions = 0.0
         self.seconds = 0.0
         self.steps_by_width = [0] * num_widths  # that the clock saw
 
@@ -52,6 +56,11 @@ class Speedometer(keras.callbacks.Callback):
         """As `examples_per_s`; padding is not counted."""
         return self.num_tokens / self.seconds if self.seconds else 0.0
 
+    @property
+    def padding_share(self) -> float:
+        """Of the positions that were computed; rows that only fill up a batch are padding, too."""
+        return 1 - self.num_tokens / self.num_positions if self.num_positions else 0.0
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         steps = self._trainee.window.steps_by_width
         if not any(steps):
@@ -63,6 +72,10 @@ class Speedometer(keras.callbacks.Callback):
         self.seconds += self._trainee.window_seconds
         self.num_examples += self._trainee.window.rows
         self.num_tokens += self._trainee.window.tokens
+        shapes = self._trainee.shapes
+        self.num_positions += sum(
+            n * rows * width for n, (rows, width) in zip(steps, shapes, strict=True)
+        )
         pairs = zip(self.steps_by_width, steps, strict=True)
         self.steps_by_width = [a + b for a, b in pairs]
 
@@ -101,13 +114,25 @@ class Profiler(keras.callbacks.Callback):
             self._running, self._left = False, 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Alone:
+    """The parts of the input that this host does, without devices."""
+
+    records: Any  # serialised rows as they lie in the shards
+    batches: Any  # as the devices get them; the last of a batch are the weights of its rows
+
+
 def judge_input(
-    trainee: Trainee, speed: Speedometer, repeated: Callable[[int], Any]
+    trainee: Trainee,
+    speed: Speedometer,
+    repeated: Callable[[int], Any],
+    alone: Callable[[], Alone] | None = None,
 ) -> InputVerdict | None:
     """Compares what the training took with the same steps on a batch that is at hand already.
 
     It trains on, so call it when the weights are kept. `repeated(i)` is an endless dataset of one
-    batch of the i-th width, as `fit` takes it. None when the clock saw no step.
+    batch of the i-th width, as `fit` takes it. `alone`, where this host alone makes the input, is
+    timed to tell which part of it is the slowest. None when the clock saw no step.
     """
     if not speed.seconds:
         return None
@@ -117,11 +142,36 @@ def judge_input(
             steps_s += num_steps * _seconds_a_step(trainee, iter(repeated(i)))
     wait_share = max(0.0, 1 - steps_s / speed.seconds)
     bound: Literal["input", "step"] = "input" if wait_share > _INPUT_BOUND else "step"
-    return InputVerdict(
+    verdict = InputVerdict(
         bound=bound,
         wait_share=wait_share,
         examples_per_s_without_input=speed.num_examples / steps_s,
     )
+    return verdict if bound == "step" or alone is None else _with_slowest(verdict, alone())
+
+
+def _with_slowest(verdict: InputVerdict, alone: Alone) -> InputVerdict:
+    """Reading, if it takes half of what the host does; nothing of that, if it could keep up."""
+    read = _examples_per_s(alone.records.batch(_RECORDS_A_TURN), len)
+    parsed = _examples_per_s(alone.batches, lambda batch: int((batch[-1] > 0).sum()))
+    if not read or not parsed:  # fewer rows than can be timed
+        return verdict
+    slowest: Literal["read", "parse", "feed"] = "read" if read < 2 * parsed else "parse"
+    if parsed > verdict.examples_per_s_without_input:
+        slowest = "feed"
+    return replace(verdict, slowest=slowest, read_examples_per_s=read, parsed_examples_per_s=parsed)
+
+
+def _examples_per_s(elements: Any, rows: Callable[[Any], int]) -> float:
+    """After the first element, for which buffers are filled; of two seconds at the most."""
+    iterator = elements.as_numpy_iterator()
+    next(iterator, None)
+    count, started = 0, time.perf_counter()
+    for element in iterator:
+        count += rows(element)
+        if time.perf_counter() - started > _ENOUGH_SECONDS_OF_INPUT:
+            break
+    return count / max(time.perf_counter() - started, 1e-9)
 
 
 def _seconds_a_step(trainee: Trainee, iterator: Any) -> float:

@@ -55,7 +55,7 @@ class Trainee(keras.Model):
         masks: Masks | None = None,
     ) -> None:
         super().__init__(inputs=inputs, outputs=outputs)
-        self._shapes = tuple(shapes)
+        self.shapes = tuple(shapes)  # rows of a global batch and width, by bucket
         self._objective, self._labels_share = objective, labels_share
         self.masks = {} if masks is None else dict(masks.of)  # by the path of the weight
         self._accumulate_steps = accumulate_steps
@@ -65,7 +65,7 @@ class Trainee(keras.Model):
         self._begin = {"train": 0, "test": 0}  # of the next window
         # Every replica adds to its own; reading it sums them.
         self._sums = tf.Variable(
-            tf.zeros(len(SUMS) + len(self._shapes) + 2),
+            tf.zeros(len(SUMS) + len(self.shapes) + 2),
             trainable=False,
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.SUM,
@@ -127,7 +127,7 @@ class Trainee(keras.Model):
 
             return branch
 
-        branches = [of(rows // num_replicas, width) for rows, width in self._shapes]
+        branches = [of(rows // num_replicas, width) for rows, width in self.shapes]
         return tf.switch_case(features[BUCKET][0], branches)
 
     def _gradients(self, data: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -185,7 +185,7 @@ class Trainee(keras.Model):
 
     def _count(self, data: Batch, sums: tf.Tensor, broken: tf.Tensor | float = 0.0) -> None:
         bucket = data[0][BUCKET][0] if BUCKET in data[0] else 0
-        step = tf.one_hot(bucket, len(self._shapes))
+        step = tf.one_hot(bucket, len(self.shapes))
         self._sums.assign_add(tf.concat([sums, step, [broken, 0.0]], axis=0))
 
     def make_train_function(self, force: bool = False) -> None:
@@ -223,7 +223,7 @@ class Trainee(keras.Model):
         self._begin[kind] = window.stop
         if kind == "train":
             window = range(max(window.start, self.progress.step), window.stop)
-            self.window = Totals(steps_by_width=[0] * len(self._shapes))
+            self.window = Totals(steps_by_width=[0] * len(self.shapes))
             if not window:  # done before the training was taken up again
                 return self.totals.means()
             self.progress.step = window.stop

@@ -123,6 +123,8 @@ def test_tensorboard_shows_every_epoch(done: Done) -> None:
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
         assert seen[f"epoch/{name}"] == steps
     assert seen["step/loss"] == seen["step/tokens_per_s"] == windows(done)
+    assert seen["step/padding_share"] == windows(done)
+    assert seen["input/wait_share"] == steps[-1:]
 
 
 def windows(done: Done) -> list[int]:
@@ -153,16 +155,18 @@ def test_speed_leaves_out_the_first_window_of_each_width() -> None:
     class Stub:
         window: Totals
         window_seconds: float
+        shapes = ((4, 8), (2, 16))
 
     stub: Any = Stub(Totals(), 0.0)
     meter = speed.Speedometer(stub, 2)
     for seconds, steps in ((10.0, [2, 0]), (2.0, [2, 0]), (8.0, [1, 1]), (3.0, [0, 2])):
-        stub.window = Totals(rows=10.0, tokens=100.0, steps_by_width=steps)
+        stub.window = Totals(rows=10.0, tokens=50.0, steps_by_width=steps)
         stub.window_seconds = seconds
         meter.on_train_batch_end(0)
     assert meter.examples_per_s == 2 * 10.0 / 5.0
-    assert meter.tokens_per_s == 2 * 100.0 / 5.0
+    assert meter.tokens_per_s == 2 * 50.0 / 5.0
     assert meter.steps_by_width == [2, 2]
+    assert meter.padding_share == pytest.approx(1 - 100 / (2 * 4 * 8 + 2 * 2 * 16))
 
 
 def test_input_verdict_stands_with_what_was_trained(done: Done) -> None:

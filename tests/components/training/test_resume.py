@@ -122,6 +122,15 @@ def test_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
         Checkpoints(str(tmp_path), keep=2, identity="j", log=toy.Memory()).latest()
 
 
+def test_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    kept = Checkpoints(str(tmp_path), keep=2, identity="i", log=toy.Memory())
+    save(kept, 1)
+    (state,) = tmp_path.glob("*/checkpoint.json")
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"format": 1}))
+    with pytest.raises(ValueError, match=r"of format 1, which another version of tpuline wrote"):
+        kept.latest()
+
+
 def test_disk_that_is_full_keeps_the_checkpoint_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,7 +213,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> 
     return code, json.loads(capsys.readouterr().out)
 
 
-SELDOM = [pytest.mark.slow, pytest.mark.network]
+SELDOM = ("v2-8", "v3-8", "v4-8", "v5p-8", "v6e-8", "tpu7x-8")
 
 
 @pytest.mark.timeout(900)
@@ -222,7 +222,7 @@ SELDOM = [pytest.mark.slow, pytest.mark.network]
     "chip",
     [
         pytest.param("v5e-8", marks=pytest.mark.long),  # the compiler comes from the package index
-        *(pytest.param(c, marks=SELDOM) for c in ("v2-8", "v3-8", "v4-8", "v5p-8", "v6e-8")),
+        *(pytest.param(c, marks=pytest.mark.slow) for c in SELDOM),
     ],
 )
 def test_small_step_fits_every_chip(
@@ -241,7 +241,6 @@ def test_small_step_fits_every_chip(
 
 
 @pytest.mark.slow
-@pytest.mark.network
 @pytest.mark.timeout(900)
 @needs_compiler
 def test_second_preflight_is_answered_from_the_cache(
@@ -268,7 +267,6 @@ def test_step_too_large_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-@pytest.mark.network
 @pytest.mark.timeout(1800)
 @needs_compiler
 def test_search_names_the_batch_that_fits(
@@ -281,7 +279,6 @@ def test_search_names_the_batch_that_fits(
 
 
 @pytest.mark.slow
-@pytest.mark.network
 @pytest.mark.timeout(900)
 def test_loops_of_a_recurrent_network_are_counted_turn_by_turn(
     compiler: compiling.Compiler, tmp_path: Path
@@ -295,7 +292,6 @@ def test_loops_of_a_recurrent_network_are_counted_turn_by_turn(
 
 
 @pytest.mark.slow
-@pytest.mark.network
 @pytest.mark.timeout(900)
 def test_blocks_computed_twice_are_counted_once(
     compiler: compiling.Compiler, tmp_path: Path
@@ -308,7 +304,6 @@ def test_blocks_computed_twice_are_counted_once(
 
 
 @pytest.mark.slow
-@pytest.mark.network
 @pytest.mark.timeout(900)
 def test_narrow_batches_move_less_than_wide_ones(
     compiler: compiling.Compiler, tmp_path: Path

@@ -1,0 +1,69 @@
+"""Whether the input or the step sets the pace, and which part of the input is the slow one."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tpuline.components.training import speed
+from tpuline.components.training.speed import Alone, judge_input
+
+ROWS = 64  # a batch
+
+
+def slowed(elements: Any, seconds: float) -> Any:
+    """The same elements, each later by `seconds`."""
+
+    def wait(x: Any) -> Any:
+        time.sleep(seconds)
+        return x
+
+    return elements.map(lambda x: tf.ensure_shape(tf.numpy_function(wait, [x], x.dtype), x.shape))
+
+
+def judged(*, step_s: float, read_s: float = 0.0, parse_s: float = 0.0, feed_s: float = 0.0) -> Any:
+    """The verdict on 20 steps of so many seconds each, whose input took as long beside them."""
+    trainee: Any = SimpleNamespace(
+        steps_per_execution=5, run_steps=lambda iterator, num_steps: num_steps * step_s
+    )
+    meter: Any = SimpleNamespace(
+        seconds=20 * max(step_s, read_s + parse_s + feed_s),
+        num_examples=20.0 * ROWS,
+        steps_by_width=[20],
+    )
+    records = slowed(tf.data.Dataset.range(500).batch(ROWS), read_s).unbatch()
+    batches = slowed(
+        slowed(tf.data.Dataset.from_tensors(np.ones(ROWS, np.float32)).repeat(8), read_s), parse_s
+    ).map(lambda weights: (0, weights))
+    alone = Alone(records=records, batches=batches)
+    return judge_input(trainee, meter, lambda i: tf.data.Dataset.range(1), lambda: alone)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_ENOUGH_SECONDS_OF_INPUT", 0.3)
+
+
+@pytest.mark.parametrize(
+    ("slow", "slowest"),
+    [
+        ({"read_s": 0.04, "parse_s": 0.005}, "read"),
+        ({"read_s": 0.005, "parse_s": 0.04}, "parse"),
+        ({"feed_s": 0.5, "step_s": 0.1}, "feed"),
+    ],
+)
+def test_slowest_part_of_the_input_is_named(slow: dict[str, float], slowest: str) -> None:
+    verdict = judged(**{"step_s": 0.01} | slow)
+    assert (verdict.bound, verdict.slowest) == ("input", slowest)
+    assert verdict.parsed_examples_per_s < verdict.read_examples_per_s
+
+
+def test_step_that_sets_the_pace_needs_no_look_at_the_input() -> None:
+    verdict = judged(step_s=0.1, parse_s=0.05)
+    assert (verdict.bound, verdict.wait_share, verdict.slowest) == ("step", 0.0, None)
+    assert verdict.examples_per_s_without_input == pytest.approx(ROWS / 0.1)
