@@ -72,11 +72,16 @@ def training(demo: Shrunk) -> list[subprocess.Popen[str]]:
     return workers
 
 
-def test_lost_worker_ends_the_run_and_all_go_on_from_the_checkpoint(shrunk: Shrunk) -> None:
+@pytest.mark.parametrize("lost", [0, 1])  # 0 is the chief
+def test_lost_worker_ends_the_run_and_all_go_on_from_the_checkpoint(
+    shrunk: Shrunk, lost: int
+) -> None:
     workers = training(shrunk)
-    workers[1].send_signal(signal.SIGKILL)
-    assert ended(workers) == [1, -signal.SIGKILL]
-    said = output(shrunk, 0).read_text()
+    left = 1 - lost
+    workers[lost].send_signal(signal.SIGKILL)
+    codes = ended(workers)
+    assert (codes[lost], codes[left]) == (-signal.SIGKILL, 1), output(shrunk, left).read_text()
+    said = output(shrunk, left).read_text()
     assert "all of the 2 workers in TF_CONFIG must stay alive; one was lost" in said
     assert "last whole checkpoint is that of step" in said
     assert not list(shrunk.root.glob(f"train/*/{store.MANIFEST}"))

@@ -37,18 +37,30 @@ def train(hardware: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     """One training; `model`, `dropout` and the fields of the stage's config are wanted."""
     from tests.components.training import toy
     from tpuline.components.modeling import BagSpec, BertSpec, GruSpec
+    from tpuline.components.presets import fingerprints
     from tpuline.components.stage import Context
     from tpuline.components.train import stage
 
     dropout = wanted.pop("dropout")
-    spec = {
-        "bag": BagSpec(embedding_dim=8, hidden_dim=8, dropout=dropout),
-        "gru": GruSpec(embedding_dim=8, units=8, dropout=dropout),
-        "bert": BertSpec(num_layers=1, hidden_dim=16, intermediate_dim=16, dropout=dropout),
-    }[wanted.pop("model")]
+    small = {"num_layers": 1, "hidden_dim": 16, "intermediate_dim": 16}
+    preset = {"preset": wanted.pop("preset", None)}
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
+        "bag": (BagSpec, {"embedding_dim": 8, "hidden_dim": 8}),
+        "gru": (GruSpec, {"embedding_dim": 8, "units": 8}),
+        "bert": (BertSpec, small),
+        "mean": (BertSpec, small | {"pooling": "mean"}),
+        "tuned": (BertSpec, preset),
+        "lora": (BertSpec, preset | {"lora_rank": 2, "remat": True}),
+        "frozen": (BertSpec, preset | {"freeze_backbone": True}),
+    }
+    made, fields = kinds[wanted.pop("model")]
+    spec = made(dropout=dropout, **fields)
     with tempfile.TemporaryDirectory() as scratch:
-        several = wanted.pop("several", False)
-        shards = toy.shard_set(Path(scratch) / "shards", several=several)
+        kind = {name: wanted.pop(name, False) for name in ("several", "pairs")}
+        shards = toy.shard_set(Path(scratch) / "shards", **kind)
+        if "preset" in fields:
+            (known, *_) = fingerprints(fields["preset"], field="", has_text_pair=False)
+            shards = dataclasses.replace(shards, tokenizer_fingerprint=known)
         workdir = Path(scratch) / "train"
         workdir.mkdir()
         context = Context(

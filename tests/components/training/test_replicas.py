@@ -78,13 +78,13 @@ def runs(request: pytest.FixtureRequest) -> Runs:
     return Made(done, {"4 first": {"replicas": 4, "trainings": [short]}})
 
 
-def _child(wanted: dict[str, Any]) -> dict[str, Any]:
+def _child(wanted: dict[str, Any], timeout_s: float = 400) -> dict[str, Any]:
     child = subprocess.run(
         [sys.executable, "-m", "tests.components.training.child", json.dumps(wanted)],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=timeout_s,
     )
     assert child.returncode == 0, child.stderr
     facts: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])

@@ -62,16 +62,23 @@ def rows(num_rows: int, seed: int) -> list[tuple[list[int], int]]:
 
 
 def shard_set(
-    folder: Path, *, num_train: int = 90, num_validation: int = 21, several: bool = False
+    folder: Path,
+    *,
+    num_train: int = 90,
+    num_validation: int = 21,
+    several: bool = False,
+    pairs: bool = False,
 ) -> ShardSet:
     """Shards of `rows` under `folder`: training rows in three files, validation rows in two.
 
-    `several`: multi-label ones, with the labels of `labels_on`.
+    `several`: multi-label ones, with the labels of `labels_on`. `pairs`: of two texts each, the
+    second of which begins in the middle.
     """
+    kind = {"several": several, "pairs": pairs}
     splits = (
-        _split(folder, "train", rows(num_train, seed=1), num_files=3, several=several),
-        _split(folder, "validation", rows(num_validation, seed=2), num_files=2, several=several),
-        _split(folder, "test", rows(8, seed=3), num_files=1, several=several),
+        _split(folder, "train", rows(num_train, seed=1), num_files=3, **kind),
+        _split(folder, "validation", rows(num_validation, seed=2), num_files=2, **kind),
+        _split(folder, "test", rows(8, seed=3), num_files=1, **kind),
     )
     return ShardSet(
         uri=str(folder),
@@ -79,7 +86,7 @@ def shard_set(
         splits=splits,
         label_names=("no", "yes", "long") if several else ("no", "yes"),
         label_separator="|" if several else None,
-        has_text_pair=False,
+        has_text_pair=pairs,
         sequence_length=SEQUENCE_LENGTH,
         vocabulary_file="vocabulary.txt",
         vocabulary_size=VOCABULARY_SIZE,
@@ -98,7 +105,13 @@ def labels_on(token_ids: list[int], label: int) -> list[int]:
 
 
 def _split(
-    folder: Path, name: str, made: list[tuple[list[int], int]], num_files: int, *, several: bool
+    folder: Path,
+    name: str,
+    made: list[tuple[list[int], int]],
+    num_files: int,
+    *,
+    several: bool,
+    pairs: bool,
 ) -> Split:
     (folder / name).mkdir(parents=True, exist_ok=True)
     shards = []
@@ -108,7 +121,9 @@ def _split(
         with tf.io.TFRecordWriter(str(folder / file)) as writer:
             for token_ids, label in part:
                 stored = labels_on(token_ids, label) if several else label
-                writer.write(example(token_ids, stored))
+                half = len(token_ids) // 2
+                segments = [0] * half + [1] * (len(token_ids) - half) if pairs else None
+                writer.write(example(token_ids, stored, segments))
         content = (folder / file).read_bytes()
         shards.append(
             Shard(
