@@ -34,7 +34,7 @@ def child(folder: Path, replicas: int, **wanted: Any) -> subprocess.CompletedPro
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
     )
 
 
@@ -50,7 +50,7 @@ def curves(trained: dict[str, Any]) -> list[list[float]]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)  # four processes, each of which imports TensorFlow
+@pytest.mark.timeout(900)  # four processes, each of which imports TensorFlow
 @pytest.mark.parametrize("model", ["bag", pytest.param("bert", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_killed_at_any_step_ends_as_if_undisturbed(
