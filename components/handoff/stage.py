@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
-VERSION = 3
+VERSION = 4
 USES = frozenset({"machine"})
 
 BUNDLE_DIR = "bundle"

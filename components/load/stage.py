@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 4
+VERSION = 5
 USES = frozenset({"seed", "machine"})
+
+_JUDGED = {"p99_ms": "p99", "asked_per_s": "the rates found", "texts_per_s": "texts a second"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,11 +242,12 @@ def _warn(report: LoadReport, log: Log) -> None:
             log.warning(f"{result.target}, {result.scenario}: {_why(result)}")
         elif result.remarks:
             log.warning(f"{result.target}, {result.scenario}: {'; '.join(result.remarks)}")
-    for target, spread in report.rate_spreads().items():
-        if spread > STEADY:
+    for runs in report.by_scenario():
+        if runs.spread is not None and runs.spread > STEADY:
             log.warning(
-                f"{target}, server: the rates that repeats found differ by {spread:.0%}; measure "
-                "again on a machine that does nothing else, or with a larger load.min_queries"
+                f"{runs.middle.target}, {runs.middle.scenario}: {_JUDGED[runs.judged_by]} of "
+                f"{runs.num_runs} runs differ by {runs.spread:.0%}; measure again on a machine "
+                "that does nothing else, or with a larger load.min_queries"
             )
 
 
