@@ -82,10 +82,12 @@ class WireCheck:
     """Answers over a wire beside those in process: to hostile texts, and to rows of the data."""
 
     target: str
-    num_texts: int  # 0: the server could not load the model, so that none was asked
+    num_texts: int
+    num_answered: int  # rightly or not
     max_abs_diff: float  # of a probability
     tolerance: float
     first_difference: str  # empty: they agree
+    decides: bool = True  # what differs is of this model, and keeps it from being handed over
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,8 @@ class Batcher:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """What is asked under load, and how. Without `scenarios` and `threads` nothing is."""
+    """What is asked under load, and how. Of servers answers are compared, even without scenarios;
+    with neither servers, `scenarios` nor `threads` nothing is done."""
 
     targets: tuple[str, ...] = ("in_process",)  # [triton|tf_serving]+[http|grpc][://HOST:PORT]
     split: Literal["test", "validation"] = "test"
@@ -88,6 +89,11 @@ class Config(Settings):
         if self.threads and not self.turns.rounds:
             raise ValueError("turns.rounds: must be at least 1 for threads; received 0; e.g. 60")
 
+    @property
+    def names_servers(self) -> bool:
+        """Whether there are targets whose answers can be compared with those in process."""
+        return any(target != IN_PROCESS for target in self.targets)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
@@ -106,7 +112,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
 
     Each result is kept when it is there, so that a run that was stopped goes on after it.
     """
-    chosen, asked = inputs.choice.chosen, bool(config.scenarios or config.threads)
+    chosen = inputs.choice.chosen
+    asked = bool(config.scenarios or config.threads or config.names_servers)
     report = LoadReport(
         uri=str(ctx.workdir),
         variant=chosen,
@@ -133,17 +140,18 @@ def _measured(
     rows = texts.sample(shards, config.split, num_rows=config.num_rows, seed=ctx.seed)
     report = replace(report, num_rows=len(rows))
     folder = Path(servable.uri) / servable.saved_model_dir
-    if config.scenarios:
+    targets = _targets(config, servable, ctx.log)
+    if config.scenarios or any(target.server != IN_PROCESS for target in targets):
         from ..serving.driving.process import Served, measure
 
         served = Served(
             folder=folder,
             model=servable.saved_model_dir.partition("/")[0],
+            version=servable.version,
             rows=rows.rows(),
             labels=[shards.answer(label) for label in rows.labels],
             rule=rule_of(servable),
         )
-        targets = _targets(config, servable, ctx.log)
         kept = Kept(ctx.unfinished, of=_measured_of(config, served, ctx.seed), log=ctx.log)
         with _servers(config, ctx.log) as servers:
             found = measure(

@@ -52,6 +52,28 @@ def test_without_a_choice_nothing_is_asked_and_it_says_so(
     assert log.warnings == ["load: nothing was measured, for no variant was chosen"]
 
 
+def test_answers_of_servers_are_compared_without_scenarios_too(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+) -> None:
+    """Of TensorFlow Serving the exported version is asked for, which this one does not have."""
+    assert word_model.version != stand_in.VERSION
+    model = answering.load(Path(word_model.uri) / word_model.saved_model_dir)
+    with stand_in.serving(model.texts) as server:
+        remote = f"triton+http://{server.http}/{stand_in.MODEL}"
+        missing = f"tf_serving+http://{server.http}/{stand_in.MODEL}"
+        report = stage.run(
+            replace(QUICK, targets=(remote, missing)), inputs(corpus, word_model), context
+        )
+    assert (report.results, report.loadgen_version, report.num_rows) == ((), "", 40)
+    agreed, unanswered = report.wire
+    assert (agreed.target, agreed.first_difference) == (remote, "")
+    assert agreed.num_answered == agreed.num_texts > 40
+    assert unanswered.num_answered == 0 and not unanswered.decides
+    assert "no answer: RequestFailed" in unanswered.first_difference
+    assert "versions/1" in unanswered.first_difference
+    assert [line.partition(": ")[0] for line in log.warnings] == [missing]
+
+
 @pytest.mark.long
 def test_chosen_variant_is_asked_in_process_and_over_the_wire(
     corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
@@ -164,8 +186,9 @@ def test_results_count_only_for_same_config_model_rows_and_machine(
 ) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"a model")
     served = Served(
-        folder=tmp_path, model="m", rows=[("good",)], labels=["positive"], rule=Rule(tolerance=0.1)
-    )
+        folder=tmp_path, model="m", version=1, rows=[("good",)], labels=["positive"],
+        rule=Rule(tolerance=0.1),
+    )  # fmt: skip
     first = stage._measured_of(QUICK, served, 7)
     assert stage._measured_of(QUICK, served, 7) == first
     batcher = stage.Batcher(max_delay_us=9)
