@@ -38,6 +38,23 @@ def test_variants_stand_side_by_side_with_the_chosen_one_and_remarks() -> None:
     assert "refused, significantly worse (p = 1e-09), not smaller" in lines
 
 
+def test_it_is_told_which_variants_were_timed_in_turns_and_what_counts() -> None:
+    facts = with_variants()
+    assert facts.choice
+    alone = " ".join(Page(html_of(facts)).words.split())
+    assert "were timed in turns" not in alone and "latency, of the quieter" not in alone
+    for names, who in (
+        ([one.name for one in facts.choice.variants], "All were timed in turns"),
+        (["base", "int8"], "The model as trained and those that are blessed were timed in turns"),
+    ):
+        variants = [replace(one, in_turns=one.name in names) for one in facts.choice.variants]
+        turned = replace(facts, choice=replace(facts.choice, variants=tuple(variants)))
+        words = " ".join(Page(html_of(turned)).words.split())
+        assert who in words
+        assert "took in the quieter half of the rounds" in words
+        assert "percentile of latency, of the quieter half of the rounds; the area" in words
+
+
 def test_model_without_variants_has_no_section_on_them() -> None:
     page = html_of(finished())
     assert 'id="variants"' not in page and "Blessed<" in page
