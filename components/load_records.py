@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,8 +10,16 @@ Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
 """How MLPerf asks: one text after the other; eight at a time, query after query; texts at random
 moments (Poisson) at a rate; all at once."""
 
+JUDGED_BY: dict[Scenario, Literal["p99_ms", "asked_per_s", "texts_per_s"]] = {
+    "single_stream": "p99_ms",
+    "multi_stream": "p99_ms",
+    "server": "asked_per_s",
+    "offline": "texts_per_s",
+}
+"""The field of its results by which repeats of a scenario are compared."""
+
 STEADY = 0.15
-"""Repeats whose rates differ by a larger share tell of the machine, not of the model."""
+"""Repeats that differ by a larger share tell of the machine, not of the model."""
 
 
 WORTH_SETTING = 0.1
@@ -42,16 +51,43 @@ class LoadResult:
     cpu_cores: float | None  # processor seconds a second of what answers; None: runs elsewhere
     peak_memory_bytes: int | None  # resident, of all its processes
 
+    @property
+    def judged(self) -> float:
+        """What counts in its scenario; 0 where nothing was answered."""
+        value: float | None = getattr(self, JUDGED_BY[self.scenario])
+        return value or 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """All runs of one scenario against one target."""
+
+    middle: LoadResult  # by what it is judged by; of two in the middle the worse
+    judged_by: str
+    num_runs: int
+    valid: bool  # all of them
+    num_failed: int  # texts, of all
+    num_changed: int
+    least: float | None  # of what it is judged by; of those that count, where they are two or more
+    most: float | None
+
+    @property
+    def spread(self) -> float | None:
+        """The most over the least, less one."""
+        return self.most / self.least - 1 if self.least and self.most else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class WireCheck:
     """Answers over a wire beside those in process: to hostile texts, and to rows of the data."""
 
     target: str
-    num_texts: int  # 0: the server could not load the model, so that none was asked
+    num_texts: int
+    num_answered: int  # rightly or not
     max_abs_diff: float  # of a probability
     tolerance: float
     first_difference: str  # empty: they agree
+    decides: bool = True  # what differs is of this model, and keeps it from being handed over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +130,28 @@ class LoadReport:
             found.append(best if best.p50_ms <= (1 - WORTH_SETTING) * own.p50_ms else own)
         return tuple(found)
 
-    def rate_spreads(self) -> dict[str, float]:
-        """By target, of the rates that the repeats of server found: the most over the least, less
-        one. Of those that count, where there are two or more."""
-        rates: dict[str, list[float]] = {}
+    def by_scenario(self) -> tuple[Repeated, ...]:
+        """What was found of each target and scenario, in the order of their first runs."""
+        groups: dict[tuple[str, Scenario], list[LoadResult]] = {}
         for result in self.results:
-            if result.valid and result.asked_per_s:
-                rates.setdefault(result.target, []).append(result.asked_per_s)
-        return {
-            target: max(found) / min(found) - 1 for target, found in rates.items() if len(found) > 1
-        }
+            groups.setdefault((result.target, result.scenario), []).append(result)
+        return tuple(_repeated(scenario, same) for (_, scenario), same in groups.items())
+
+
+def _repeated(scenario: Scenario, runs: Sequence[LoadResult]) -> Repeated:
+    judged_by = JUDGED_BY[scenario]
+    sign = -1 if judged_by == "p99_ms" else 1
+    # Where nothing was answered, nothing is worse.
+    worst_first = sorted(runs, key=lambda run: (run.num_queries > 0, sign * run.judged))
+    counted = [run.judged for run in runs if run.valid and run.judged]
+    several = len(counted) > 1
+    return Repeated(
+        middle=worst_first[(len(runs) - 1) // 2],
+        judged_by=judged_by,
+        num_runs=len(runs),
+        valid=all(run.valid for run in runs),
+        num_failed=sum(run.num_failed for run in runs),
+        num_changed=sum(run.num_changed for run in runs),
+        least=min(counted) if several else None,
+        most=max(counted) if several else None,
+    )

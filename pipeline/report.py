@@ -297,7 +297,7 @@ def _load(load: LoadReport) -> dict[str, Any] | None:
         "measured_on": load.measured_on,
         "loadgen_version": load.loadgen_version,
         "wire": load.wire,
-        "rate_spreads": load.rate_spreads(),
+        "by_scenario": [{**_plain(one), "spread": one.spread} for one in load.by_scenario()],
         "results": load.results,
         "threads": load.threads,
         "advised_threads": load.advised_threads(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..components.load_records import STEADY
@@ -14,50 +14,46 @@ SCENARIOS = {
     "offline": "all at once",
 }
 
+JUDGED_BY = {"p99_ms": "p99", "asked_per_s": "rates found", "texts_per_s": "texts/s"}
+
 
 def rows(load: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """One row a target and scenario: the median run, and the spread of repeats.
+    """One row a target and scenario: the run in the middle, and how far apart its repeats are.
 
-    Of repeats the one in the middle by texts a second is shown; `low` and `high` are those at the
-    ends. `spread`, of the rates that repeats found, is None where there are not two that count.
+    `range` is empty where there are not two that count.
     """
-    found = []
-    for same in _together(load["results"] if load else []):
-        ordered = sorted(same, key=lambda result: result["texts_per_s"])
-        middle = ordered[(len(ordered) - 1) // 2]
-        spread = None
-        if load and middle["scenario"] == "server":
-            spread = load["rate_spreads"].get(middle["target"])
-        found.append(
-            {
-                **middle,
-                "low": ordered[0]["texts_per_s"],
-                "high": ordered[-1]["texts_per_s"],
-                "num_repeats": len(ordered),
-                "valid": all(result["valid"] for result in ordered),
-                "num_failed": sum(result["num_failed"] for result in ordered),
-                "num_changed": sum(result["num_changed"] for result in ordered),
-                "words": SCENARIOS[middle["scenario"]],
-                "spread": spread,
-                "unsteady": spread is not None and spread > STEADY,
-            }
-        )
-    return found
+    return [
+        {
+            **found["middle"],
+            **found,
+            "words": SCENARIOS[found["middle"]["scenario"]],
+            "range": "" if found["spread"] is None else _range(found),
+            "unsteady": (found["spread"] or 0) > STEADY,
+        }
+        for found in (load["by_scenario"] if load else [])
+    ]
+
+
+def _range(found: Mapping[str, Any]) -> str:
+    least, most = (
+        f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+        for value in (found["least"], found["most"])
+    )
+    return f"{least} to {most}, {found['spread']:.0%} apart"
 
 
 def summary(load: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Lines for a terminal: name and fact."""
     lines = []
     for row in rows(load):
-        speed = f"{row['texts_per_s']:,.0f} texts/s"
-        if row["num_repeats"] > 1:
-            speed += f" ({row['low']:,.0f} to {row['high']:,.0f} in {row['num_repeats']})"
-        facts = [f"{row['target']} {row['scenario']}: {speed}"]
+        facts = [f"{row['target']} {row['scenario']}: {row['texts_per_s']:,.0f} texts/s"]
         if row["scenario"] != "offline":
             facts.append(f"p50 {row['p50_ms']:.3g}, p99 {row['p99_ms']:.3g} ms")
-        if row["spread"] is not None:
+        if row["range"]:
             much = ", too much to rely on" if row["unsteady"] else ""
-            facts.append(f"rates found differ by {row['spread']:.0%}{much}")
+            facts.append(
+                f"{JUDGED_BY[row['judged_by']]} of {row['num_runs']} runs {row['range']}{much}"
+            )
         if not row["valid"]:
             facts.append("does not count")
         lines.append(("load", ", ".join(facts)))
@@ -87,11 +83,3 @@ def thread_rows(load: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         {**timing, "words": threads(timing), "advised": timing in advised}
         for timing in (load["threads"] if load else [])
     ]
-
-
-def _together(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Results of one target and scenario, in the order of their first."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for result in results:
-        groups.setdefault((result["target"], result["scenario"]), []).append(result)
-    return list(groups.values())

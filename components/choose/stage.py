@@ -1,7 +1,7 @@
 """ShardSet, EvalReports, Servables -> Choice: variants side by side, and the one to hand over.
 
-The base and all that are blessed are timed once more, in turns: evaluate times one after the other,
-and what else the machine does meanwhile would decide.
+All are timed once more, in turns, those that are refused too: evaluate times one after the other,
+and what else the machine does meanwhile would decide, and stand in the plot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .choosing import Rule, choose, remarks, with_front
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 5
+VERSION = 6
 USES = frozenset({"seed", "machine"})
 
 BOOTSTRAP_SAMPLES = 1000
@@ -99,30 +99,37 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Choice:
 
 
 def _in_turns(config: Config, inputs: Inputs, ctx: Context) -> dict[str, Speed]:
-    """Of the base and all that are blessed; empty where there is nothing to choose."""
+    """Of all; where that fails, of the base and those that are blessed; where that fails, of none.
+
+    Empty, too, where there is only one.
+    """
     reports = inputs.reports
     base = next(iter(reports))
-    timed = [name for name, one in reports.items() if name == base or one.verdict.blessed]
-    if len(timed) < 2 or not config.turns.rounds:
+    blessed = [name for name, one in reports.items() if name == base or one.verdict.blessed]
+    if len(reports) < 2 or not config.turns.rounds:
         return {}
     from .turns_process import measure_in_turns
 
     rows = texts.sample_rows(inputs.shards, reports[base].split, num_rows=MAX_ROWS, seed=ctx.seed)
-    ctx.log.info(f"timing {', '.join(timed)} in turns, in a fresh process", rows=len(rows))
-    try:
-        return measure_in_turns(
-            {name: inputs.servables[name] for name in timed},
-            rows,
-            batch_sizes=[profile.batch_size for profile in reports[base].latency],
-            settings=config.turns,
-            log=ctx.log,
-        )
-    except RuntimeError as error:  # all of them together may take more memory than there is
-        ctx.log.warning(
-            f"choose: the variants could not be timed in turns, so that what each took alone "
-            f"decides ({error}); choose.turns.rounds: 0 leaves it out"
-        )
-        return {}
+    for timed in dict.fromkeys((tuple(reports), tuple(blessed))):
+        if len(timed) < 2:
+            break
+        ctx.log.info(f"timing {', '.join(timed)} in turns, in a fresh process", rows=len(rows))
+        try:
+            return measure_in_turns(
+                {name: inputs.servables[name] for name in timed},
+                rows,
+                batch_sizes=[profile.batch_size for profile in reports[base].latency],
+                settings=config.turns,
+                log=ctx.log,
+            )
+        except RuntimeError as error:  # all of them together may take more memory than there is
+            ctx.log.warning(
+                f"choose: {', '.join(timed)} could not be timed in turns ({error}); what each took "
+                "alone counts, unless those that may be chosen can be timed without the others; "
+                "choose.turns.rounds: 0 leaves it out"
+            )
+    return {}
 
 
 def _right(report: EvalReport) -> np.ndarray:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
-VERSION = 3
+VERSION = 4
 USES = frozenset({"machine"})
 
 BUNDLE_DIR = "bundle"
@@ -120,9 +120,7 @@ def _refusal(inputs: Inputs) -> str:
     chosen = inputs.choice.chosen
     if chosen is None or not inputs.reports[chosen].verdict.blessed:
         return inputs.choice.reason
-    # A server that ran before runs another version: that is no fault of this one.
-    wire = [check for check in inputs.load.wire if "://" not in check.target]
-    differing = [check for check in wire if check.first_difference]
+    differing = [one for one in inputs.load.wire if one.decides and one.first_difference]
     return "; ".join(f"{one.target} answers otherwise than in process" for one in differing)
 
 

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 4
+VERSION = 5
 USES = frozenset({"seed", "machine"})
+
+_JUDGED = {"p99_ms": "p99", "asked_per_s": "the rates found", "texts_per_s": "texts a second"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,8 @@ class Batcher:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """What is asked under load, and how. Without `scenarios` and `threads` nothing is."""
+    """What is asked under load, and how. Of servers answers are compared, even without scenarios;
+    with neither servers, `scenarios` nor `threads` nothing is done."""
 
     targets: tuple[str, ...] = ("in_process",)  # [triton|tf_serving]+[http|grpc][://HOST:PORT]
     split: Literal["test", "validation"] = "test"
@@ -86,6 +89,11 @@ class Config(Settings):
         if self.threads and not self.turns.rounds:
             raise ValueError("turns.rounds: must be at least 1 for threads; received 0; e.g. 60")
 
+    @property
+    def names_servers(self) -> bool:
+        """Whether there are targets whose answers can be compared with those in process."""
+        return any(target != IN_PROCESS for target in self.targets)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
@@ -104,7 +112,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> LoadReport:
 
     Each result is kept when it is there, so that a run that was stopped goes on after it.
     """
-    chosen, asked = inputs.choice.chosen, bool(config.scenarios or config.threads)
+    chosen = inputs.choice.chosen
+    asked = bool(config.scenarios or config.threads or config.names_servers)
     report = LoadReport(
         uri=str(ctx.workdir),
         variant=chosen,
@@ -131,17 +140,18 @@ def _measured(
     rows = texts.sample(shards, config.split, num_rows=config.num_rows, seed=ctx.seed)
     report = replace(report, num_rows=len(rows))
     folder = Path(servable.uri) / servable.saved_model_dir
-    if config.scenarios:
+    targets = _targets(config, servable, ctx.log)
+    if config.scenarios or any(target.server != IN_PROCESS for target in targets):
         from ..serving.driving.process import Served, measure
 
         served = Served(
             folder=folder,
             model=servable.saved_model_dir.partition("/")[0],
+            version=servable.version,
             rows=rows.rows(),
             labels=[shards.answer(label) for label in rows.labels],
             rule=rule_of(servable),
         )
-        targets = _targets(config, servable, ctx.log)
         kept = Kept(ctx.unfinished, of=_measured_of(config, served, ctx.seed), log=ctx.log)
         with _servers(config, ctx.log) as servers:
             found = measure(
@@ -240,11 +250,12 @@ def _warn(report: LoadReport, log: Log) -> None:
             log.warning(f"{result.target}, {result.scenario}: {_why(result)}")
         elif result.remarks:
             log.warning(f"{result.target}, {result.scenario}: {'; '.join(result.remarks)}")
-    for target, spread in report.rate_spreads().items():
-        if spread > STEADY:
+    for runs in report.by_scenario():
+        if runs.spread is not None and runs.spread > STEADY:
             log.warning(
-                f"{target}, server: the rates that repeats found differ by {spread:.0%}; measure "
-                "again on a machine that does nothing else, or with a larger load.min_queries"
+                f"{runs.middle.target}, {runs.middle.scenario}: {_JUDGED[runs.judged_by]} of "
+                f"{runs.num_runs} runs differ by {runs.spread:.0%}; measure again on a machine "
+                "that does nothing else, or with a larger load.min_queries"
             )
 
 

@@ -139,13 +139,24 @@ def _through_beam(
 
 
 def _finished(output: str, request: Request) -> Predictions | None:
-    """What stands in the manifest; None without one."""
+    """What stands in the manifest; None without one.
+
+    Raises:
+        ValueError: it is of something else, or files that it names are gone.
+    """
     try:
         stored = json.loads(files.read_bytes(files.join(output, MANIFEST)))
     except FileNotFoundError:
         return None
     check_same(stored["request"], request, output)
     facts = stored["predictions"]
+    there = {file.path.removeprefix(output).lstrip("/") for file in files.below(output)}
+    if gone := [name for name in (*facts["shards"], REJECTS_FILE) if name not in there]:
+        raise ValueError(
+            f"--output: must hold every file that its {MANIFEST} names; received {output}, where "
+            f"{gone[0]} is gone{f', and {len(gone) - 1} more' if gone[1:] else ''}; put it back, "
+            "or remove the folder to have all answered again"
+        )
     facts["label_names"], facts["shards"] = tuple(facts["label_names"]), tuple(facts["shards"])
     return Predictions(folder=output, num_reused=facts["num_answered"], **facts)
 

@@ -123,13 +123,12 @@ class Source:
         while not self._ended.is_set():
             last = self._stop.is_set()  # before the look: what was there then is read
             lines = self._growing.new_lines()
-            if lines:
-                elements = [*self._elements(lines)]
-                if elements:
-                    yield _Says(element_event=_Says.AddElements(elements=elements, tag="None"))
-            until = _micros(self._watermark.look())
+            elements = [*self._elements(lines)]
+            until = _micros(self._watermark.looked(self._growing.behind))
+            if elements:
+                yield _Says(element_event=_Says.AddElements(elements=elements, tag="None"))
             yield _Says(watermark_event=_Says.AdvanceWatermark(new_watermark=until, tag="None"))
-            if lines:
+            if lines or self._growing.behind:
                 continue
             if last:
                 return

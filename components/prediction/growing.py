@@ -22,17 +22,19 @@ class GrowingFiles:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         self._places: dict[str, _Place] = {}
+        self.behind: list[str] = []  # files that had more than the last look has read of them
 
     def new_lines(self) -> list[Line]:
         """Whole lines that were not there before, by file and row; blank ones are left out.
 
-        Empty: all that there is was read. A line without its end is not whole yet, unless it alone
-        is longer than `READ_BYTES`.
+        Empty, and no file is `behind`: all that there is was read. A line without its end is not
+        whole yet, unless it alone is longer than `READ_BYTES`.
 
         Raises:
             ValueError: a file has become shorter.
         """
         lines: list[Line] = []
+        self.behind = []
         for file in files.matches(self._pattern):
             place = self._places.setdefault(file.path, _Place())
             if file.size_bytes < place.offset:
@@ -40,6 +42,8 @@ class GrowingFiles:
                     f"--input: files that are followed must only grow; received {file.path}, "
                     f"{file.size_bytes:,} bytes after {place.offset:,}; begin a new file instead"
                 )
+            if file.size_bytes > place.offset + READ_BYTES:
+                self.behind.append(file.path)
             if file.size_bytes > place.offset:
                 lines += _read(file.path, place)
         return lines

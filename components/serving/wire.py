@@ -63,7 +63,7 @@ def ask(client: Asked, rows: Sequence[Row]) -> Answers:
 
 def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireCheck:
     """Asks for every row again and names the first that is answered otherwise."""
-    largest, first, single = 0.0, "", rule.label_separator is None
+    largest, first, num_answered, single = 0.0, "", 0, rule.label_separator is None
     for start in range(0, len(expected.rows), BATCH):
         rows = expected.rows[start : start + BATCH]
         try:
@@ -71,6 +71,7 @@ def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireC
         except Exception as error:  # whatever it is, there is no answer where there should be one
             first = first or f"{_shown(rows[0])}: no answer: {type(error).__name__}: {error}"
             continue
+        num_answered += len(rows)
         num_labels = len(expected.probabilities[start])
         if problem := _malformed(answer, len(rows), num_labels, rule):
             first = first or f"{_shown(rows[0])}: {problem}"
@@ -89,6 +90,7 @@ def check(client: Asked, expected: Answers, *, target: str, rule: Rule) -> WireC
     return WireCheck(
         target=target,
         num_texts=len(expected.rows),
+        num_answered=num_answered,
         max_abs_diff=largest,
         tolerance=rule.tolerance,
         first_difference=first,

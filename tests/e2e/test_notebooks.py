@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.pipeline.hardware.fake_machines import CPU_LANE, TPU_LANE, Machine, kaggle_v5e
+from tpuline.pipeline import api
 from tpuline.pipeline.hardware import doctor
 
 from .conftest import SHRUNK, Shrunk
@@ -101,7 +103,21 @@ def test_handoff_accepts_the_bundle_and_refuses_a_forged_one(
         SERVED=str(tmp_path / "served"),
         OVERRIDES=[*SHRUNK, "name=notebook"],
     )
-    assert "chosen: base" in text
+    report = api.read_report(finished.root / "notebook")
+    quality = report["evaluate"]
+    for gate in report["verdict"]["gates"]:
+        assert f"passed  {gate['name']}: {gate['message']}" in text
+    assert (
+        f"accuracy {quality['accuracy']['value']:.3f} [{quality['accuracy']['low']:.3f}, " in text
+    )
+    assert f"calibration: off by {quality['expected_calibration_error']:.3f}" in text
+    worst = min(part["accuracy"]["value"] for part in quality["slices"])
+    assert re.search(rf"worst slice: \w+ .+, \d+ rows, accuracy {worst:.3f} \[", text)
+    for change in quality["robustness"]:
+        assert f"with {change['kind']}: accuracy {change['accuracy']:.3f}, a drop of" in text
+    for batch, took in quality["latency_ms"].items():
+        assert f"{batch}: p50 {took['p50']:.2f}, p99 {took['p99']:.2f} ms" in text
+    assert "chosen: base" in text and "difference +0.000 [" in text
     assert "classifier 1: accept" in text
     assert "variables.data-00000-of-00001: has other bytes" in text and "reject" in text
     assert "classifier: stable 1" in text

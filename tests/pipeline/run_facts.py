@@ -188,9 +188,10 @@ def _load() -> LoadReport:
             )
         ),
         wire=(
-            WireCheck(target="triton+grpc", num_texts=656, max_abs_diff=0.0, tolerance=1e-5,
-                      first_difference=""),
-            WireCheck(target="triton+http", num_texts=656, max_abs_diff=0.2, tolerance=1e-5,
+            WireCheck(target="triton+grpc", num_texts=656, num_answered=656, max_abs_diff=0.0,
+                      tolerance=1e-5, first_difference=""),
+            WireCheck(target="triton+http", num_texts=656, num_answered=656, max_abs_diff=0.2,
+                      tolerance=1e-5,
                       first_difference="'<b>': a probability differs by 0.2, allowed 1e-05"),
         ),
     )  # fmt: skip

@@ -7,6 +7,7 @@ import hashlib
 import html as html_escapes
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tpuline.components.contracts import (
     SeveralLabels,
     Threshold,
 )
+from tpuline.components.handoff import card
 from tpuline.pipeline import report
 from tpuline.pipeline.hardware.utilisation import Utilisation
 
@@ -34,6 +36,23 @@ def test_variants_stand_side_by_side_with_the_chosen_one_and_remarks() -> None:
     lines = "\n".join(report.summary_lines(document))
     assert "chosen      int8: best latency of 2" in lines
     assert "refused, significantly worse (p = 1e-09), not smaller" in lines
+
+
+def test_it_is_told_which_variants_were_timed_in_turns_and_what_counts() -> None:
+    facts = with_variants()
+    assert facts.choice
+    alone = " ".join(Page(html_of(facts)).words.split())
+    assert "were timed in turns" not in alone and "latency, of the quieter" not in alone
+    for names, who in (
+        ([one.name for one in facts.choice.variants], "All were timed in turns"),
+        (["base", "int8"], "The model as trained and those that are blessed were timed in turns"),
+    ):
+        variants = [replace(one, in_turns=one.name in names) for one in facts.choice.variants]
+        turned = replace(facts, choice=replace(facts.choice, variants=tuple(variants)))
+        words = " ".join(Page(html_of(turned)).words.split())
+        assert who in words
+        assert "took in the quieter half of the rounds" in words
+        assert "percentile of latency, of the quieter half of the rounds; the area" in words
 
 
 def test_model_without_variants_has_no_section_on_them() -> None:
@@ -63,17 +82,19 @@ def test_load_is_told_by_target_and_scenario_with_the_spread_of_repeats() -> Non
     ]  # fmt: skip
     page = html_of(facts)
     words = " ".join(Page(page).words.split())
-    assert "103 94 to 120" in words and "within 50 ms" in words
-    assert document["load"]["rate_spreads"] == {"triton+grpc": pytest.approx(0.267, abs=1e-3)}
-    assert "104 spread 27%: unsteady" in words and '<small class="fail">spread' in page
+    assert "within 50 ms" in words
+    assert [one["spread"] for one in document["load"]["by_scenario"]] == [
+        None, pytest.approx(0.267, abs=1e-3), None,
+    ]  # fmt: skip
+    assert "104 95.5 to 121, 27% apart: unsteady" in words and '<small class="fail">95.5' in page
     assert "triton+http, multi_stream: 2 of 800 texts got no answer" in words
     assert "answers otherwise than in process: '<b>': a probability differs" in words
     assert "answers 656 texts, hostile ones among them, as in process" in words
     assert "<refused>" not in page
     lines = "\n".join(report.summary_lines(document))
     assert (
-        "triton+grpc server: 103 texts/s (94 to 120 in 3), p50 2.94, p99 48.1 ms, rates found "
-        "differ by 27%, too much to rely on" in lines
+        "triton+grpc server: 103 texts/s, p50 2.94, p99 48.1 ms, rates found of 3 runs 95.5 to "
+        "121, 27% apart, too much to rely on" in lines
     )
     assert "multi_stream: 311 texts/s, p50 2.94, p99 5.87 ms, does not count" in lines
     assert "wire        triton+http: '<b>': a probability differs" in lines
@@ -88,20 +109,59 @@ def test_spread_of_steady_repeats_is_told_without_alarm() -> None:
     ]
     steady = replace(facts, load=replace(facts.load, results=tuple(results)))
     words = " ".join(Page(html_of(steady)).words.split())
-    assert "spread 2%" in words and "unsteady" not in words
+    assert "101 to 103, 2% apart" in words and "unsteady" not in words
     lines = "\n".join(report.summary_lines(report.to_json(steady)))
-    assert "rates found differ by 2%" in lines and "too much" not in lines
+    assert "101 to 103, 2% apart" in lines and "too much" not in lines
+
+
+@pytest.mark.parametrize(
+    ("scenario", "field", "told"),
+    [
+        ("single_stream", "p99_ms", "p99 of 3 runs 5 to 6, 20% apart, too much to rely on"),
+        ("multi_stream", "p99_ms", "p99 of 3 runs 5 to 6, 20% apart, too much to rely on"),
+        ("offline", "texts_per_s", "texts/s of 3 runs 5 to 6, 20% apart, too much to rely on"),
+    ],
+)
+def test_of_repeats_the_one_in_the_middle_is_told_by_what_its_scenario_is_judged_by(
+    scenario: Any, field: str, told: str
+) -> None:
+    facts = finished()
+    assert facts.load
+    runs = [
+        replace(facts.load.results[0], scenario=scenario, repeat=repeat, **{field: value})
+        for repeat, value in enumerate((6.0, 5.0, 5.5), start=1)
+    ]
+    (found,) = replace(facts.load, results=tuple(runs)).by_scenario()
+    assert found.middle == runs[2] and (found.least, found.most) == (5.0, 6.0)
+    repeated = replace(facts, load=replace(facts.load, results=tuple(runs), wire=()))
+    assert told in "\n".join(report.summary_lines(report.to_json(repeated)))
+    words = " ".join(Page(html_of(repeated)).words.split())
+    assert words.count("5 to 6, 20% apart: unsteady") == 1
+    assert f"| in_process | {scenario} | 3 |" in "\n".join(card._under_load(repeated.load))
 
 
 def test_spread_is_of_the_repeats_that_count() -> None:
     load = finished().load
     assert load
-    single, *found = load.results
-    spoilt = [replace(one, valid=one.repeat != 2) for one in found]
-    assert replace(load, results=(single, *spoilt)).rate_spreads() == {
-        "triton+grpc": pytest.approx(104.0 / 95.5 - 1)
-    }
-    assert replace(load, results=(single, found[0])).rate_spreads() == {}
+    found = load.results[1:4]
+    spoilt = tuple(replace(one, valid=one.repeat != 2) for one in found)
+    (of_two,) = replace(load, results=spoilt).by_scenario()
+    assert of_two.spread == pytest.approx(104.0 / 95.5 - 1) and not of_two.valid
+    (of_one,) = replace(load, results=found[:1]).by_scenario()
+    assert (of_one.spread, of_one.least, of_one.num_runs) == (None, None, 1)
+
+
+def test_of_two_in_the_middle_the_worse_is_told_and_no_answer_is_worst() -> None:
+    load = finished().load
+    assert load
+    single, server = load.results[:2]
+    slow, fast = replace(single, p99_ms=9.0), replace(single, repeat=2, p99_ms=2.0)
+    (of_two,) = replace(load, results=(fast, slow)).by_scenario()
+    assert of_two.middle == slow
+    low, high = replace(server, asked_per_s=50.0), replace(server, repeat=2, asked_per_s=70.0)
+    assert replace(load, results=(high, low)).by_scenario()[0].middle == low
+    none = replace(single, repeat=3, num_queries=0, p99_ms=0.0, valid=False)
+    assert replace(load, results=(fast, slow, none)).by_scenario()[0].middle == slow
 
 
 def test_threads_are_told_by_batch_size_and_those_that_are_quicker_advised() -> None:

@@ -2,11 +2,12 @@
 
     python -m tpuline.components.serving.driving.child < request.json
 
-Request: `target` (fields of `targets.Target`), `folder` and `model` (where the model lies, and its
-name on a server), `settings` (fields of `Settings`), `rows` and `labels` (of the data), `pid` (of
-the server; null where it is not known), `seed`, `rule` (fields of `agreement.Rule`), `answers` (of
-`wire.Answers`, as `{"labels", "scores", "probabilities"}`, or null: they are made here, in
-process), `done` (results of an earlier attempt, not to be measured again), `result_file`.
+Request: `target` (fields of `targets.Target`), `folder`, `model` and `version` (where the model
+lies, its name on a server, and which one TensorFlow Serving is asked for), `settings` (fields of
+`Settings`), `rows` and `labels` (of the data), `pid` (of the server; null where it is not known),
+`seed`, `rule` (fields of `agreement.Rule`), `answers` (of `wire.Answers`, as `{"labels", "scores",
+"probabilities"}`, or null: they are made here, in process), `done` (results of an earlier attempt,
+not to be measured again), `result_file`.
 Progress goes to standard output, one JSON line a run of LoadGen, and one a result that is finished.
 """
 
@@ -37,7 +38,8 @@ def main() -> None:
     rows = tuple(tuple(row) for row in request["rows"])
     if settings.scenarios:
         imported()  # before minutes are spent
-    with connect(target, folder=Path(request["folder"]), model=request["model"]) as client:
+    folder, name, version = Path(request["folder"]), request["model"], request["version"]
+    with connect(target, folder=folder, model=name, version=version) as client:
         expected, check = _answers(client, target, rows, request)
         results = _measure(client, target, rows, expected, settings, request)
     result = {

@@ -47,10 +47,9 @@ class Kept:
         """Those of a target that earlier attempts left; each is told in the log."""
         found = [result for result in self._whole() if result.target == target]
         for result in found:
-            repeat = f", repeat {result.repeat}" if result.scenario == "server" else ""
             self._log.info(
-                f"load, {target}: {result.scenario}{repeat} was measured before the run was "
-                "stopped, and is taken from there",
+                f"load, {target}: {result.scenario}, repeat {result.repeat} was measured before "
+                "the run was stopped, and is taken from there",
                 target=target,
                 scenario=result.scenario,
                 repeat=result.repeat,

@@ -29,6 +29,7 @@ class Served:
 
     folder: Path  # <name>/<version>
     model: str  # its name on a server
+    version: int  # the one that TensorFlow Serving is asked for
     rows: Sequence[tuple[str, ...]]  # (text,) or (text, text pair)
     labels: Sequence[str]  # of the rows, as the data has them
     rule: Rule  # which answers over a wire count as those in process
@@ -55,7 +56,9 @@ def measure(
 ) -> Measured:
     """Asks the model in process once for what it answers, then every target as `settings` say.
 
-    Without scenarios only the answers are compared. `servers` starts those that no address is
+    Without scenarios only the answers are compared. Where they differ, that decides of servers that
+    were started for this, and of running ones of TensorFlow Serving that have the version: any
+    other may well serve another model. `servers` starts those that no address is
     given of, and stops them. `kept` gets each result when it is there, and what it has of an
     earlier attempt is not measured again; answers are compared again all the same.
 
@@ -93,7 +96,7 @@ def measure(
                 seed=seed,
                 log=log,
             )
-            checks.append(replace(WireCheck(**found["wire"]), target=target.name))
+            checks.append(_decided(WireCheck(**found["wire"]), target))
         results += [replace(of_fields(one), target=target.name) for one in found["results"]]
     if missing is not None:
         raise missing
@@ -102,6 +105,11 @@ def measure(
         wire=tuple(checks),
         loadgen_version=metadata.version("mlcommons-loadgen") if results else "",
     )
+
+
+def _decided(check: WireCheck, target: Target) -> WireCheck:
+    has_version = target.server == "tf_serving" and check.num_answered > 0
+    return replace(check, target=target.name, decides=not target.address or has_version)
 
 
 def _ask(
@@ -121,6 +129,7 @@ def _ask(
         "target": asdict(target),
         "folder": str(served.folder),
         "model": served.model,
+        "version": served.version,
         "settings": {name: getattr(settings, name) for name in Settings.__dataclass_fields__},
         "rows": served.rows,
         "labels": served.labels,

@@ -44,15 +44,15 @@ def measure(
     tell: Tell,
     done: Sequence[LoadResult] = (),
 ) -> Iterator[LoadResult]:
-    """One result a scenario; of server, one a repeat. `pid` is the process that answers, if known.
+    """A result of each repeat of each scenario. `pid` is the process that answers, if known.
 
     `tell` hears of each run of LoadGen before it begins. A server that gives no answer before the
     clock gets a result that does not count. Those that are `done` are given as they are.
     """
     run = _Run(client, rows, settings, target, pid, num_threads, seed, tell)
+    repeats = range(1, settings.repeats + 1)
     for scenario in settings.scenarios:
         found = {result.repeat: result for result in done if result.scenario == scenario}
-        repeats = range(1, (settings.repeats if scenario == "server" else 1) + 1)
         if all(repeat in found for repeat in repeats):
             yield from (found[repeat] for repeat in repeats)
             continue
@@ -66,7 +66,7 @@ def measure(
         if scenario == "server":
             yield from run.highest_rates(repeats, found, seconds)
         else:
-            yield run.once(scenario, rate=size / seconds)
+            yield from run.runs(scenario, repeats, found, rate=size / seconds)
 
 
 def _unanswered(target: str, scenario: Scenario, why: str) -> LoadResult:
@@ -141,18 +141,33 @@ class _Run:
         self.target, self.pid, self.num_threads = target, pid, num_threads
         self.seed, self.tell = seed, tell
 
-    def once(self, scenario: Scenario, *, rate: float) -> LoadResult:
-        """One run of a scenario that has no rate to be found.
+    def runs(
+        self,
+        scenario: Scenario,
+        repeats: Sequence[int],
+        done: Mapping[int, LoadResult],
+        *,
+        rate: float,
+    ) -> Iterator[LoadResult]:
+        """Of a scenario that has no rate to be found, a result a repeat.
 
-        LoadGen makes its queries beforehand, by the rate that it is told, and a run that comes to
-        their end too soon does not count: then it is told the rate that was seen.
+        All ask the same texts. `rate` is what is expected until one is through.
+        """
+        for repeat in repeats:
+            result = done.get(repeat) or self._once(scenario, repeat, rate)
+            rate = max(rate, result.texts_per_s)
+            yield result
+
+    def _once(self, scenario: Scenario, repeat: int, rate: float) -> LoadResult:
+        """LoadGen makes its queries beforehand, by the rate that it is told, and a run that comes
+        to their end too soon does not count: then it is told the rate that was seen.
         """
         for attempt in range(1, ATTEMPTS + 1):
             outcome, costs = self._drive(scenario, MARGIN * rate, self.settings)
             if not outcome.found.too_short or attempt == ATTEMPTS:
                 break
             rate = outcome.num_texts / outcome.seconds
-        return self._result(scenario, outcome, costs)
+        return self._result(scenario, repeat, outcome, costs)
 
     def highest_rates(
         self, repeats: Sequence[int], done: Mapping[int, LoadResult], seconds: float
@@ -196,9 +211,9 @@ class _Run:
             holds, start=start, least=least, precision=settings.rate_precision, affords=affords
         )
         rate = found.rate or min(tried)
-        result = self._result("server", *tried[rate])
+        result = self._result("server", repeat, *tried[rate])
         words = _unsettled(found, time.perf_counter() - began, settings.rate_precision)
-        return replace(result, repeat=repeat, asked_per_s=rate, remarks=(*result.remarks, *words))
+        return replace(result, asked_per_s=rate, remarks=(*result.remarks, *words))
 
     def _ceiling(self, seconds: float) -> float:
         """Texts a second that are answered when all that may be in flight are."""
@@ -229,13 +244,16 @@ class _Run:
             )
         return outcome, costs
 
-    def _result(self, scenario: Scenario, outcome: Outcome, costs: Costs | None) -> LoadResult:
+    def _result(
+        self, scenario: Scenario, repeat: int, outcome: Outcome, costs: Costs | None
+    ) -> LoadResult:
         found, num_answered = outcome.found, outcome.num_texts - outcome.num_failed
         failed = f"{outcome.num_failed} of {outcome.num_texts} texts got no answer: "
         remarks = (failed + outcome.first_failure,) if outcome.num_failed else ()
         return LoadResult(
             target=self.target,
             scenario=scenario,
+            repeat=repeat,
             valid=outcome.met,
             remarks=(*found.remarks, *remarks),
             num_queries=found.num_queries,

@@ -16,10 +16,10 @@ class Settings:
 
     scenarios: tuple[Scenario, ...] = ()  # none: LoadGen measures nothing
     p99_ms: float = 50.0  # server: the rate is sought at which p99 stays within it
-    min_duration_s: float = 5.0  # of each full run; server makes 12 at most for a repeat
+    min_duration_s: float = 5.0  # of each full run; a search of server makes 12 at most
     max_duration_s: float = 60.0  # a run that takes longer is ended, and does not count
     min_queries: int = 1000  # early stopping needs 662 to tell of a p99
-    repeats: int = 3  # server: searches, whose spread is told
+    repeats: int = 3  # runs of each scenario, of server searches; their spread is told
     rate_precision: float = 0.1  # server: a search ends when it knows the rate to this share
     server_budget_s: float = 180.0  # server: no run of a search begins that would end after it
     max_in_flight: int = 16  # requests at a time; in process, at most one a core

@@ -13,6 +13,7 @@ from tests.components.evaluate.conftest import Recorder
 from tests.components.export.toy import context
 from tests.pipeline.run_facts import finished
 from tpuline.components.choose import stage
+from tpuline.components.choose.choosing import Rule
 from tpuline.components.contracts import EvalReport, Servable, ShardSet, Verdict
 from tpuline.components.turns import Turns
 
@@ -99,28 +100,49 @@ def test_format_that_may_not_be_handed_over_is_told_where_it_would_be_best(
     ]
 
 
-def test_those_that_may_be_chosen_are_timed_in_turns(
-    tmp_path: Path, corpus: ShardSet, export_word_model: Callable[..., Servable]
-) -> None:
-    """Judged alone, `late` had the machine for itself no more; it is the same model as the base."""
-    refused = judged(tmp_path / "refused", num_wrong=300, speed=4.0)
-    reports = {
-        "base": judged(tmp_path / "base", num_wrong=80),
-        "late": judged(tmp_path / "late", num_wrong=80, speed=0.02),
+def three(folder: Path) -> dict[str, EvalReport]:
+    """Judged alone, `late` and `refused` had the machine for themselves no more."""
+    refused = judged(folder / "refused", num_wrong=80, speed=0.02)
+    return {
+        "base": judged(folder / "base", num_wrong=80),
+        "late": judged(folder / "late", num_wrong=80, speed=0.02),
         "refused": replace(refused, verdict=Verdict(blessed=False, reasons=())),
     }
+
+
+def test_all_are_timed_in_turns_and_what_is_refused_is_not_chosen(
+    tmp_path: Path, corpus: ShardSet, export_word_model: Callable[..., Servable]
+) -> None:
+    """All three are the same model; what is refused is the smallest."""
+    servables = {name: export_word_model() for name in ("base", "late", "refused")}
+    servables["refused"] = replace(servables["refused"], size_bytes=1)
+    made = stage.run(
+        stage.Config(rule=Rule(prefer="size"), turns=Turns(rounds=12, requests=5)),
+        stage.Inputs(shards=corpus, reports=three(tmp_path), servables=servables),
+        context(tmp_path / "work"),
+    )
+    base, *others = made.variants
+    assert all(one.in_turns for one in made.variants) and made.chosen == "base"
+    for one in others:
+        assert one.p50_ms == pytest.approx(base.p50_ms, rel=0.5)
+        assert one.texts_per_s > base.texts_per_s / 10  # alone a fiftieth; the machine may be busy
+
+
+def test_refused_variant_that_cannot_be_timed_keeps_none_from_its_turn(
+    tmp_path: Path, corpus: ShardSet, export_word_model: Callable[..., Servable]
+) -> None:
+    reports, log = three(tmp_path), Recorder()
     servables = {"base": export_word_model(), "late": export_word_model()}
     servables["refused"] = replace(servables["base"], saved_model_dir="not/there")
     made = stage.run(
-        stage.Config(turns=Turns(rounds=12, requests=5)),
+        stage.Config(turns=Turns(rounds=3, requests=2)),
         stage.Inputs(shards=corpus, reports=reports, servables=servables),
-        context(tmp_path / "work"),
+        replace(context(tmp_path / "work"), log=log),
     )
-    base, late, alone = made.variants
     assert [one.in_turns for one in made.variants] == [True, True, False]
-    assert late.p50_ms == pytest.approx(base.p50_ms, rel=0.5)
-    assert late.texts_per_s > base.texts_per_s / 10  # alone a fiftieth; the machine may be busy
-    assert alone.p50_ms == min(profile.p50_ms for profile in refused.latency)
+    assert made.variants[2].p50_ms == min(one.p50_ms for one in reports["refused"].latency)
+    (warning,) = log.warnings
+    assert warning.startswith("choose: base, late, refused could not be timed in turns")
 
 
 def test_timing_in_turns_that_fails_is_a_warning_and_what_each_took_alone_decides(
@@ -140,7 +162,7 @@ def test_timing_in_turns_that_fails_is_a_warning_and_what_each_took_alone_decide
     )
     assert made.chosen == "fast" and not any(one.in_turns for one in made.variants)
     assert len(log.warnings) == 1
-    assert log.warnings[0].startswith("choose: the variants could not be timed in turns")
+    assert log.warnings[0].startswith("choose: base, fast could not be timed in turns")
 
 
 def test_no_price_gives_no_cost_and_a_wrong_one_is_refused(

@@ -181,7 +181,7 @@ def test_model_that_a_server_answers_otherwise_with_is_not_handed_over(
     made: Made, tmp_path: Path
 ) -> None:
     wire = WireCheck(
-        target="triton+http", num_texts=9, max_abs_diff=0.3, tolerance=1e-4,
+        target="triton+http", num_texts=9, num_answered=9, max_abs_diff=0.3, tolerance=1e-4,
         first_difference="'a': good instead of bad",
     )  # fmt: skip
     handoff = replace(made, load=replace(made.load, wire=(wire,))).hand_over(
@@ -189,3 +189,9 @@ def test_model_that_a_server_answers_otherwise_with_is_not_handed_over(
     )
     assert handoff.bundle_dir is None
     assert handoff.reason == "triton+http answers otherwise than in process"
+    other_model = replace(wire, target="triton+http://10.0.0.3:8000", decides=False)
+    assert (
+        replace(made, load=replace(made.load, wire=(other_model,)))
+        .hand_over(tmp_path / "other", Config())
+        .bundle_dir
+    )

@@ -19,7 +19,7 @@ from tpuline.components.serving.agreement import Rule
 from tpuline.components.serving.driving.process import Served
 from tpuline.components.stage import Context
 
-QUICK = stage.Config(min_duration_s=0.2, min_queries=100, num_rows=40)
+QUICK = stage.Config(min_duration_s=0.2, min_queries=100, num_rows=40, repeats=1)
 
 
 def chosen(name: str | None) -> Choice:
@@ -50,6 +50,28 @@ def test_without_a_choice_nothing_is_asked_and_it_says_so(
     report = stage.run(config, inputs(corpus, word_model, None), context)
     assert report.results == () and report.variant is None
     assert log.warnings == ["load: nothing was measured, for no variant was chosen"]
+
+
+def test_answers_of_servers_are_compared_without_scenarios_too(
+    corpus: ShardSet, word_model: Servable, context: Context, log: Recorder
+) -> None:
+    """Of TensorFlow Serving the exported version is asked for, which this one does not have."""
+    assert word_model.version != stand_in.VERSION
+    model = answering.load(Path(word_model.uri) / word_model.saved_model_dir)
+    with stand_in.serving(model.texts) as server:
+        remote = f"triton+http://{server.http}/{stand_in.MODEL}"
+        missing = f"tf_serving+http://{server.http}/{stand_in.MODEL}"
+        report = stage.run(
+            replace(QUICK, targets=(remote, missing)), inputs(corpus, word_model), context
+        )
+    assert (report.results, report.loadgen_version, report.num_rows) == ((), "", 40)
+    agreed, unanswered = report.wire
+    assert (agreed.target, agreed.first_difference) == (remote, "")
+    assert agreed.num_answered == agreed.num_texts > 40
+    assert unanswered.num_answered == 0 and not unanswered.decides
+    assert "no answer: RequestFailed" in unanswered.first_difference
+    assert "versions/1" in unanswered.first_difference
+    assert [line.partition(": ")[0] for line in log.warnings] == [missing]
 
 
 @pytest.mark.long
@@ -103,11 +125,26 @@ def test_rates_that_differ_much_and_searches_that_did_not_end_are_warnings() -> 
     ended, unsteady = log.warnings
     assert ended == "triton+grpc, server: the search stopped"
     assert unsteady.startswith(
-        "triton+grpc, server: the rates that repeats found differ by 27%; measure again"
+        "triton+grpc, server: the rates found of 3 runs differ by 27%; measure again"
     )
     steady = Recorder()
     stage._warn(replace(load, results=(servers[0], servers[2]), wire=()), steady)
     assert steady.warnings == []
+
+
+def test_repeats_of_every_scenario_that_differ_much_are_a_warning() -> None:
+    load = finished().load
+    assert load
+    single = load.results[0]
+    slower = replace(single, repeat=2, p99_ms=1.5 * single.p99_ms)
+    fewer = replace(single, repeat=2, texts_per_s=0.5 * single.texts_per_s)
+    log = Recorder()
+    offline = (replace(one, scenario="offline", target="slow") for one in (single, fewer))
+    stage._warn(replace(load, results=(single, slower, *offline), wire=()), log)
+    assert [line.partition(";")[0] for line in log.warnings] == [
+        "in_process, single_stream: p99 of 2 runs differ by 50%",
+        "slow, offline: texts a second of 2 runs differ by 100%",
+    ]
 
 
 class Stopped(Recorder):
@@ -127,19 +164,21 @@ class Stopped(Recorder):
 def test_run_that_is_stopped_goes_on_after_the_last_result(
     corpus: ShardSet, word_model: Servable, context: Context
 ) -> None:
-    config = replace(QUICK, scenarios=("single_stream", "multi_stream", "offline"))
+    config = replace(QUICK, scenarios=("single_stream", "multi_stream", "offline"), repeats=2)
     given = inputs(corpus, word_model)
     with pytest.raises(KeyboardInterrupt):
         stage.run(config, given, replace(context, log=Stopped("offline")))
     kept = sorted(path.name.partition("-")[0] for path in Path(context.unfinished).iterdir())
-    assert kept == ["multi_stream", "single_stream"]
+    assert kept == ["multi_stream", "multi_stream", "single_stream", "single_stream"]
     log = Stopped("nothing")
     report = stage.run(config, given, replace(context, log=log))
     assert set(log.begun) == {"offline"}
-    assert [one.scenario for one in report.results] == list(config.scenarios)
+    assert [(one.scenario, one.repeat) for one in report.results] == [
+        (scenario, repeat) for scenario in config.scenarios for repeat in (1, 2)
+    ]
     assert all(one.num_queries and not one.num_failed for one in report.results)
     told = [line for line in log.infos if "was measured before the run was stopped" in line]
-    assert len(told) == 2
+    assert len(told) == 4
 
 
 def test_results_count_only_for_same_config_model_rows_and_machine(
@@ -147,8 +186,9 @@ def test_results_count_only_for_same_config_model_rows_and_machine(
 ) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"a model")
     served = Served(
-        folder=tmp_path, model="m", rows=[("good",)], labels=["positive"], rule=Rule(tolerance=0.1)
-    )
+        folder=tmp_path, model="m", version=1, rows=[("good",)], labels=["positive"],
+        rule=Rule(tolerance=0.1),
+    )  # fmt: skip
     first = stage._measured_of(QUICK, served, 7)
     assert stage._measured_of(QUICK, served, 7) == first
     batcher = stage.Batcher(max_delay_us=9)

@@ -161,6 +161,9 @@ def test_interrupted_run_goes_on_and_keeps_whole_shards(word_model: Path, tmp_pa
     again = predict(word_model, "?.jsonl", output, **each)
     assert (again.num_answered, again.num_reused) == (1800, 1800)
     assert again.shards == made.shards
+    first.unlink()
+    with pytest.raises(ValueError, match=r"^--output: must hold every .*00000-of-00003.* is gone;"):
+        predict(word_model, "?.jsonl", output, **each)
 
 
 def test_folder_of_something_else_is_refused(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.components.running.quiet_log import QuietLog
+from tpuline.components.prediction import growing
 from tpuline.components.prediction.events import MonitorConfig
 from tpuline.components.prediction.following import Followed, follow
 
@@ -74,7 +75,9 @@ def test_windows_come_out_while_the_folder_grows(word_model: Path, tmp_path: Pat
         again = told(windows)[1]
         assert (again["start"], again["num_events"]) == (first["start"], 3)
         assert (again["timing"], again["revision"]) == ("late", 1)
-        append(log, event("good", 170), event("good", 50))  # the first window ended 110 s ago
+        append(log, event("good", 170))
+        wait_for(lambda: len(told(windows)) == 3, ended)
+        append(log, event("good", 50))  # the first window ended 110 s ago
         wait_for(lambda: "too_late" in str(told(rejects)), ended)
         stop.set()
         followed = ended.result()
@@ -83,6 +86,42 @@ def test_windows_come_out_while_the_folder_grows(word_model: Path, tmp_path: Pat
     assert sorted(row["reason"] for row in told(rejects)) == sorted(followed.rejected)
     last = [(w["start"][11:19], w["num_events"], w["timing"]) for w in told(windows)[2:]]
     assert sorted(last) == [("00:01:00", 1, "on_time"), ("00:02:00", 1, "on_time")]
+
+
+def by_window(path: Path) -> dict[str, tuple[int, int]]:
+    """Start -> events and revision of its last telling."""
+    found = {w["start"][11:16]: (w["num_events"], w["revision"]) for w in told(path)}
+    return dict(sorted(found.items()))
+
+
+def test_backlog_of_one_file_makes_no_event_of_another_late(
+    word_model: Path, tmp_path: Path
+) -> None:
+    append(tmp_path / "a.jsonl", *(event("good", 3600 + 60 * minute) for minute in range(5)))
+    append(tmp_path / "b.jsonl", *(event("bad", 60 * minute) for minute in range(5)))
+    with following(word_model, tmp_path) as (ended, stop):
+        stop.set()
+        followed = ended.result()
+    assert followed.rejected == {}
+    starts = [f"{hour:02}:{minute:02}" for hour in (0, 1) for minute in range(5)]
+    assert by_window(tmp_path / "out/windows.jsonl") == dict.fromkeys(starts, (1, 0))
+
+
+def test_backlog_larger_than_a_look_is_waited_for(
+    word_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = [event("good", 60 * minute) for minute in range(20)]
+    monkeypatch.setattr(growing, "READ_BYTES", 3 * len(minutes[-1]))
+    append(tmp_path / "a.jsonl", minutes[-1])
+    append(tmp_path / "b.jsonl", *minutes)
+    with following(word_model, tmp_path) as (ended, stop):
+        stop.set()
+        followed = ended.result()
+    assert followed.rejected == {}
+    starts = [f"00:{minute:02}" for minute in range(20)]
+    windows = tmp_path / "out/windows.jsonl"
+    assert by_window(windows) == {start: (1 + (start == "00:19"), 0) for start in starts}
+    assert told(windows)[0]["start"][11:16] in ("00:00", "00:01")  # not only when all was read
 
 
 def test_file_that_becomes_shorter_ends_it_with_an_error(word_model: Path, tmp_path: Path) -> None:

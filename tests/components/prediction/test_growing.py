@@ -40,8 +40,24 @@ def test_much_is_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(growing, "READ_BYTES", 8)
     append(tmp_path / "a", b"one\ntwo\nthree\n" + b"x" * 10 + b"\nend\n")
     following = GrowingFiles(str(tmp_path / "a"))
-    looks = [[line for _, _, line in following.new_lines()] for _ in range(6)]
-    assert looks == [[b"one", b"two"], [b"three"], [b"x" * 8], [b"xx", b"end"], [], []]
+    looks = [([line for _, _, line in following.new_lines()], following.behind) for _ in range(6)]
+    assert [lines for lines, _ in looks] == [
+        [b"one", b"two"], [b"three"], [b"x" * 8], [b"xx", b"end"], [], []
+    ]  # fmt: skip
+    assert [len(behind) for _, behind in looks] == [1, 1, 1, 0, 0, 0]
+
+
+def test_file_that_is_gone_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "READ_BYTES", 8)
+    append(tmp_path / "a", b"one\ntwo\nthree\n")
+    following = GrowingFiles(str(tmp_path / "*"))
+    following.new_lines()
+    assert following.behind == [str(tmp_path / "a")]
+    (tmp_path / "a").unlink()
+    following.new_lines()
+    assert following.behind == []
 
 
 def test_file_that_becomes_shorter_is_told(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_results_come_back_by_target_and_each_is_told(tmp_path: Path) -> None:
     assert later.of(one.target) == (one,) and later.of(second.target) == (second,)
     assert later.of("triton+grpc") == ()
     assert [told.partition(" was measured before")[0] for told in log.infos] == [
-        "load, in_process: single_stream",
+        "load, in_process: single_stream, repeat 1",
         "load, triton+http://[::1]:8000/a: server, repeat 2",
     ]
 

@@ -24,7 +24,7 @@ ROWS = Rows(
     labels=tuple(b"positive" if n % 2 or n == 0 else b"negative" for n in range(50)),
     answers=tuple(b"positive" if n % 2 else b"negative" for n in range(50)),
 )
-QUICK = Settings(min_duration_s=0.2, min_queries=700, max_duration_s=20)
+QUICK = Settings(min_duration_s=0.2, min_queries=700, max_duration_s=20, repeats=1)
 
 
 class Words:
@@ -73,6 +73,22 @@ def test_each_scenario_asks_in_its_own_way_and_counts() -> None:
     assert set(client.sizes) >= {1, 8, 16} and max(client.sizes) == 16
     assert 0.2 <= single.p50_ms <= single.p90_ms <= single.p99_ms
     assert offline.texts_per_s > multi.texts_per_s > single.texts_per_s > 0
+
+
+@pytest.mark.parametrize("scenario", ["single_stream", "multi_stream", "offline"])
+def test_repeats_that_are_done_are_not_asked_again(scenario: Scenario) -> None:
+    settings = replace(QUICK, min_queries=64, repeats=3, scenarios=(scenario,))
+    (done,) = results(Words(), replace(settings, repeats=1), scenario)
+    told: list[str] = []
+    found = list(
+        measure(
+            Words(), ROWS, settings, target="toy", pid=None, num_threads=4, seed=3,
+            tell=told.append, done=[replace(done, repeat=2)],
+        )
+    )  # fmt: skip
+    assert [(one.scenario, one.repeat) for one in found] == [(scenario, n) for n in (1, 2, 3)]
+    assert found[1] == replace(done, repeat=2)
+    assert set(told) == {scenario} and len(told) >= 2
 
 
 def test_answers_under_load_are_compared_with_the_data_and_with_those_in_process() -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from tests.components.evaluate.conftest import Recorder
 from tests.pipeline.run_facts import finished
-from tpuline.components.contracts import Servable, ShardSet
+from tpuline.components.contracts import Servable, ShardSet, WireCheck
 from tpuline.components.load import stage
+from tpuline.components.serving.driving.process import _decided
 from tpuline.components.serving.servers.starting import Command, NotStarted, Ports, Servers
+from tpuline.components.serving.targets import parse
 from tpuline.components.stage import Context
 
 CONFIG = stage.Config(scenarios=("single_stream",), num_rows=8)
@@ -60,6 +62,27 @@ def test_server_that_does_not_start_ends_the_stage_when_the_others_were_asked(
         f"{name}: not asked, for its server did not start" for name in config.targets
     ]
     assert kind.count == 1  # the second transport does not wait for it once more
+
+
+@pytest.mark.parametrize(
+    ("target", "num_answered", "decides"),
+    [
+        ("triton+http", 0, True),
+        ("tf_serving+grpc", 9, True),
+        ("tf_serving+grpc://10.0.0.3:8500", 9, True),
+        ("tf_serving+grpc://10.0.0.3:8500", 0, False),  # it has no such version, or is not there
+        ("triton+http://10.0.0.3:8000", 9, False),  # KServe v2 was not asked for a version
+    ],
+)
+def test_differences_decide_where_the_server_has_this_model(
+    target: str, num_answered: int, decides: bool
+) -> None:
+    check = WireCheck(
+        target="as it was asked", num_texts=9, num_answered=num_answered, max_abs_diff=0.0,
+        tolerance=1e-6, first_difference="it differs",
+    )  # fmt: skip
+    found = _decided(check, parse(target))
+    assert (found.target, found.decides) == (target, decides)
 
 
 @pytest.mark.long

@@ -45,6 +45,7 @@ def test_loadgen_asks_triton_in_every_scenario_and_every_text_is_answered_as_in_
     served = Served(
         folder=Path(word_model.uri) / word_model.saved_model_dir,
         model="words",
+        version=1,
         rows=rows,
         labels=["positive", "negative"] * 20,
         rule=Rule(tolerance=1e-6),
