@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import files
-from .bundle import BATCHING_FILE, WARMUP_FILE, Bundle, BundleError, digests
+from .bundle import BATCHING_FILE, WARMUP_FILE, Bundle, BundleError, file_digests
 
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
@@ -98,7 +98,7 @@ def models_config(name: str, base_path: str, labels: Mapping[str, int]) -> str:
 
 
 def _check_format(bundle: Bundle) -> None:
-    if bundle.format not in SERVED_FORMATS or not (bundle.model_dir / "saved_model.pb").is_file():
+    if bundle.format not in SERVED_FORMATS or "saved_model.pb" not in bundle.model_digests:
         raise ValueError(
             f"BUNDLE: must hold a SavedModel, which TensorFlow Serving loads; received the format "
             f"{bundle.format!a}; load it by components/serving/answering.py in a server of your "
@@ -154,11 +154,12 @@ def _set(config: ModelServerConfig, name: str, base_path: str, labels: Mapping[s
 
 
 def _bring(bundle: Bundle, served: Path) -> None:
-    """The folder of the version appears under its name only when it is whole."""
+    """The folder of the version appears under its name only when it is whole, and holds what was
+    checked: the bundle may have become another one since."""
     target = served / bundle.name / str(bundle.version)
-    wanted = digests(bundle.model_dir)
+    wanted = bundle.model_digests
     if os.path.lexists(target):
-        if target.is_symlink() or _model_of(digests(target)) != _model_of(wanted):
+        if target.is_symlink() or _model_of(file_digests(target)) != _model_of(wanted):
             raise ValueError(
                 f"{target}: must be the version of the bundle, or not there; received other "
                 "files; export with a higher version: a version never changes"
@@ -167,17 +168,20 @@ def _bring(bundle: Bundle, served: Path) -> None:
     draft = target.with_name(f".incoming-{uuid.uuid4().hex}")
     try:
         shutil.copytree(bundle.model_dir, draft, symlinks=True)
-        if digests(draft) != wanted:
-            raise BundleError(f"{bundle.model_dir}: was changed while it was copied; refuse it")
+        if file_digests(draft) != wanted:
+            raise BundleError(
+                f"{bundle.model_dir}: must be copied as it was checked; received other files; "
+                "somebody changed the bundle meanwhile: find out who before it is promoted again"
+            )
         os.replace(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _model_of(sums: str) -> list[str]:
+def _model_of(digests: Mapping[str, str]) -> dict[str, str]:
     """Without the files that tune a server: they are measured anew for every bundle, and those
     that came first stay."""
-    return [line for line in sums.splitlines() if not line.endswith((BATCHING_FILE, WARMUP_FILE))]
+    return {n: one for n, one in digests.items() if n not in (BATCHING_FILE, WARMUP_FILE)}
 
 
 def _name(served: Path, name: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tpuline.components.serving import bundle, labels
-from tpuline.components.serving.bundle import Bundle
+from tpuline.components.serving.bundle import Bundle, BundleError
 
 from .made_bundle import seal, write
 
@@ -91,6 +92,31 @@ def test_other_models_and_settings_of_the_file_stay(tmp_path: Path) -> None:
     assert toy.base_path == "/models/toy"  # as the server's container sees it
     assert toy.logging_config.sampling_config.sampling_rate == 0.5
     assert dict(toy.version_labels) == {"stable": 1}
+
+
+def _another_model(model_dir: Path) -> None:
+    (model_dir / "saved_model.pb").write_bytes(b"MODEL 1")
+
+
+def _one_file_more(model_dir: Path) -> None:
+    (model_dir / "HANDOFF.json").touch()
+
+
+def _one_file_less(model_dir: Path) -> None:
+    (model_dir / "variables" / "variables.index").unlink()
+
+
+@pytest.mark.parametrize("change", [_another_model, _one_file_more, _one_file_less])
+def test_model_that_changed_after_it_was_checked_is_not_served(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """However long the lock kept the promotion waiting."""
+    served, checked = tmp_path / "served", made(tmp_path, 1)
+    change(checked.model_dir)
+    with pytest.raises(BundleError, match=r"bundle-1-.*/toy/1: must be copied as it was checked"):
+        labels.promote(checked, served, label="stable")
+    assert not (served / "models.config").exists()
+    assert not list((served / "toy").iterdir())
 
 
 def test_copy_that_fails_leaves_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
