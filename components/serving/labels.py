@@ -33,6 +33,9 @@ LABELS = (STABLE, CANARY)
 SERVED_FORMATS = ("saved_model", "xla")
 """Of `contracts.Format`."""
 
+_DRAFT = ".incoming-"
+"""How the name begins of a version that is being copied; a model server reads numbers only."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Switch:
@@ -67,6 +70,7 @@ def promote(bundle: Bundle, served: Path, *, label: str) -> Switch:
         )
     _check_format(bundle)
     with _locked(served):
+        _sweep(served / bundle.name)
         _bring(bundle, served)
         return _switch(served, bundle.name, lambda labels: _promoted(labels, label, bundle.version))
 
@@ -153,6 +157,12 @@ def _set(config: ModelServerConfig, name: str, base_path: str, labels: Mapping[s
     model.model_version_policy.specific.versions.extend(sorted(set(labels.values())))
 
 
+def _sweep(folder: Path) -> None:
+    """What promotions that were killed left behind; whoever holds the lock is alone."""
+    for draft in folder.glob(f"{_DRAFT}*"):
+        shutil.rmtree(draft)
+
+
 def _bring(bundle: Bundle, served: Path) -> None:
     """The folder of the version appears under its name only when it is whole, and holds what was
     checked: the bundle may have become another one since."""
@@ -165,7 +175,7 @@ def _bring(bundle: Bundle, served: Path) -> None:
                 "files; export with a higher version: a version never changes"
             )
         return
-    draft = target.with_name(f".incoming-{uuid.uuid4().hex}")
+    draft = target.with_name(f"{_DRAFT}{uuid.uuid4().hex}")
     try:
         shutil.copytree(bundle.model_dir, draft, symlinks=True)
         if file_digests(draft) != wanted:
@@ -173,7 +183,10 @@ def _bring(bundle: Bundle, served: Path) -> None:
                 f"{bundle.model_dir}: must be copied as it was checked; received other files; "
                 "somebody changed the bundle meanwhile: find out who before it is promoted again"
             )
+        for path in (*draft.rglob("*"), draft):
+            files.flush(path)
         os.replace(draft, target)
+        files.flush(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from tests.components.disk import renamed_unflushed
 from tpuline.components.serving import bundle, labels
 from tpuline.components.serving.bundle import Bundle, BundleError
 
@@ -119,16 +123,47 @@ def test_model_that_changed_after_it_was_checked_is_not_served(
     assert not list((served / "toy").iterdir())
 
 
-def test_copy_that_fails_leaves_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
+def test_copy_that_fails_halfway_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copytree = shutil.copytree
+    served = tmp_path / "served"
+
+    def full(source: Path, target: Path, **how: bool) -> None:
+        copytree(source / "variables", target / "variables", **how)
+        assert not (served / "toy" / "1").exists()  # what a server looks for
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(labels.shutil, "copytree", full)
-    served = tmp_path / "served"
+    monkeypatch.setattr(shutil, "copytree", full)
     with pytest.raises(OSError, match="No space left"):
         labels.promote(made(tmp_path, 1), served, label="stable")
     assert not (served / "models.config").exists()
-    assert not list(served.rglob("saved_model.pb"))
+    assert not list((served / "toy").iterdir())
+
+
+def test_promotion_that_was_killed_leaves_nothing_behind_the_next(tmp_path: Path) -> None:
+    """Killed when all is copied, and nothing has its name."""
+    opened, served = made(tmp_path, 1), tmp_path / "served"
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from tpuline.components.serving import bundle, labels\n"
+        "os.replace = lambda source, target: os.kill(os.getpid(), 9)\n"
+        "labels.promote(bundle.read(sys.argv[1]), Path(sys.argv[2]), label='stable')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, opened.folder, served])
+    assert killed.returncode == -9
+    assert [len(list(one.iterdir())) for one in (served / "toy").iterdir()] == [2]
+    labels.promote(opened, served, label="stable")
+    assert [one.name for one in (served / "toy").iterdir()] == ["1"]
+
+
+def test_version_and_labels_are_on_the_disk_before_they_appear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = renamed_unflushed(monkeypatch)
+    labels.promote(made(tmp_path, 1), tmp_path / "served", label="stable")
+    assert not wrong
 
 
 @pytest.mark.parametrize(
