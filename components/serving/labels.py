@@ -4,8 +4,10 @@
     SERVED/<name>/<version>/     the models
 
 The file is all there is to know, and is replaced in one step: a server that polls it
-(`--model_config_file_poll_wait_seconds`) sees the old state or the new one. Versions without a
-label are not loaded. `previous` is what `stable` was, for `rollback`.
+(`--model_config_file_poll_wait_seconds`) sees the old state or the new one. `previous` is what
+`stable` was, for `rollback`. Versions without a label are not loaded, but for one: a version that
+a label was just taken from answers for it until the next one is loaded, so it stays listed until
+the labels change again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,14 +139,25 @@ def _switch(served: Path, name: str, change: Any) -> Switch:
                 f"{served / name / str(version)}: must be there to be served; received no such "
                 "folder; promote its bundle again"
             )
-    _set(config, name, str((served / name).absolute()), after)
+    listed = known[name].model_version_policy.specific.versions if name in known else ()
+    leaving = [before[label] for label in LABELS if label in before]
+    kept = set(listed if after == before else leaving)
+    _set(config, name, str((served / name).absolute()), after, kept=kept)
     files.write_bytes(str(served / MODELS_FILE), _text(config).encode())
     return Switch(name=name, before=before, after=after)
 
 
-def _set(config: ModelServerConfig, name: str, base_path: str, labels: Mapping[str, int]) -> None:
-    """Whatever else stands in the config, other models and other settings, stays; so does a
-    `base_path` that somebody has changed to where a container sees the folder.
+def _set(
+    config: ModelServerConfig,
+    name: str,
+    base_path: str,
+    labels: Mapping[str, int],
+    *,
+    kept: Collection[int] = (),
+) -> None:
+    """Versions with a label are loaded, and those that are `kept`. Whatever else stands in the
+    config, other models and other settings, stays; so does a `base_path` that somebody has changed
+    to where a container sees the folder.
     """
     models = config.model_config_list.config
     model = next((one for one in models if one.name == name), None)
@@ -154,7 +167,7 @@ def _set(config: ModelServerConfig, name: str, base_path: str, labels: Mapping[s
     for label, version in labels.items():
         model.version_labels[label] = version
     del model.model_version_policy.specific.versions[:]
-    model.model_version_policy.specific.versions.extend(sorted(set(labels.values())))
+    model.model_version_policy.specific.versions.extend(sorted({*labels.values(), *kept}))
 
 
 def _sweep(folder: Path) -> None:

@@ -49,8 +49,35 @@ def test_canary_leaves_stable_alone(tmp_path: Path) -> None:
     labels.promote(made(tmp_path, 1), served, label="stable")
     switch = labels.promote(made(tmp_path, 2), served, label="canary")
     assert switch.after == {"stable": 1, "canary": 2}
+    assert versions(served) == [1, 2]
+
+
+def versions(served: Path) -> list[int]:
+    """That a model server loads."""
     (model,) = config(served).model_config_list.config
-    assert list(model.model_version_policy.specific.versions) == [1, 2]
+    return list(model.model_version_policy.specific.versions)
+
+
+def test_replaced_canary_stays_loaded_until_the_labels_change_again(tmp_path: Path) -> None:
+    """A server takes requests for the canary to the old one until the new one is loaded."""
+    served = tmp_path / "served"
+    labels.promote(made(tmp_path, 1), served, label="stable")
+    labels.promote(made(tmp_path, 2), served, label="canary")
+    third = made(tmp_path, 3)
+    for _ in range(2):  # again is no change
+        labels.promote(third, served, label="canary")
+        assert labels.read(served) == {"toy": {"stable": 1, "canary": 3}}
+        assert versions(served) == [1, 2, 3]
+    labels.promote(third, served, label="stable")
+    assert versions(served) == [1, 3]
+    assert labels.rollback(served).after == {"stable": 1, "previous": 3, "canary": 3}
+
+
+def test_stable_has_one_version_before_it(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    for version in (1, 2, 3):
+        labels.promote(made(tmp_path, version), served, label="stable")
+    assert versions(served) == [2, 3]
 
 
 def test_rollback_makes_stable_what_it_was_and_twice_is_nothing(tmp_path: Path) -> None:
