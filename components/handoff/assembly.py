@@ -57,7 +57,7 @@ class Facts:
 
 
 def copy_model(servable: Servable, report: EvalReport, folder: Path) -> Path:
-    """The model in its place in the bundle.
+    """The model in its place in the bundle, without empty folders, which SHA256SUMS cannot name.
 
     Raises:
         ValueError: it is not the one that the report blesses. An artifact is reused as long as its
@@ -65,7 +65,10 @@ def copy_model(servable: Servable, report: EvalReport, folder: Path) -> Path:
     """
     source = Path(servable.uri) / servable.saved_model_dir
     model_dir = folder / servable.saved_model_dir
-    shutil.copytree(source, model_dir)
+    for file in (path for path in source.rglob("*") if path.is_file()):
+        target = model_dir / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
     if digest(model_dir) != report.model_digest:
         raise ValueError(
             f"{source}: must hold the very files that were evaluated, to be handed over; received "

@@ -128,7 +128,8 @@ def digests(folder: Path) -> str:
 
 def file_digests(folder: Path) -> dict[str, str]:
     """Path to sha256 of every file of a folder; raises for links, pipes and devices."""
-    return {name: _sha256(folder / name) for name in _names(folder)}
+    names = [name for name in _names(folder) if not name.endswith("/")]
+    return {name: _sha256(folder / name) for name in names}
 
 
 def _small_file(path: Path, max_bytes: int) -> bytes:
@@ -286,11 +287,16 @@ def _reading(folder: Path, path: Path) -> Iterator[None]:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Every file below a folder, relative; raises for links, pipes and devices."""
+    """Every file below a folder, relative, and every empty folder, which ends with a slash; raises
+    for links, pipes and devices."""
     stack = [folder]
     while stack:
-        with os.scandir(stack.pop()) as entries:
-            for entry in entries:
+        place = stack.pop()
+        with os.scandir(place) as entries:
+            found = list(entries)
+            if not found and place != folder:
+                yield f"{place.relative_to(folder).as_posix()}/"
+            for entry in found:
                 name = Path(entry.path).relative_to(folder).as_posix()
                 if entry.is_dir(follow_symlinks=False):
                     stack.append(Path(entry.path))
