@@ -296,6 +296,7 @@ class EvalReport:
     several: SeveralLabels | None = None  # of multi-label data
     # .npz: labels int64 (N,), predicted int64 (N,), or both bool (N, C); probabilities (N, C)
     predictions_file: str
+    model_digest: str = ""  # of the files that were judged, as of `serving.found.digest`
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,13 @@
 """Files by their path as text: on this machine, or in an object store (`gs://`) through Beam.
 
 Local paths need the standard library only. Whatever is written appears under its name only when it
-is whole, so that half-written output is never taken for done and two attempts never mix.
+is whole and on the disk, so that half-written output is never taken for done, not after a power cut
+either, and two attempts never mix.
 """
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -75,9 +77,24 @@ def appearing(path: str) -> Iterator[Path]:
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         yield draft
+        flush(draft)
         os.replace(draft, target)
+        flush(target.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """The content of a file, or the names in a folder, to the disk: a new name may get there before
+    what it stands for."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # of a folder: some network file systems know no such thing
+        if error.errno not in (errno.EINVAL, errno.EBADF) or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def read_bytes(path: str) -> bytes:

@@ -165,7 +165,7 @@ class Store:
         """Makes the artifact exist: its files flushed, then the manifest in one step."""
         folder = self.folder(manifest.stage, manifest.key)
         for file in manifest.files:
-            _flush(folder / file.path)
+            files.flush(folder / file.path)
         write_text(folder / MANIFEST, manifest_json(manifest))
         files.remove_folder(self.unfinished(manifest.stage, manifest.key))
 
@@ -234,17 +234,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes at once: readers see the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # A text may hold half a surrogate pair, which UTF-8 has no bytes for.
-        with draft.open("w", encoding="utf-8", errors="backslashreplace") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    # A text may hold half a surrogate pair, which UTF-8 has no bytes for.
+    files.write_bytes(str(path), text.encode("utf-8", errors="backslashreplace"))
 
 
 def _json(value: Any) -> str:
@@ -267,8 +258,3 @@ def read_manifest(path: str | Path) -> Manifest | None:
 def manifest_json(manifest: Manifest) -> str:
     """As it is stored."""
     return _json(asdict(manifest))
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())

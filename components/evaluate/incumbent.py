@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .. import files, paired
 from ..contracts import Incumbent, ShardSet
 from ..serving import answering
-from ..serving.found import Found, find, one_line
+from ..serving.found import Found, digest, find, one_line
 from ..stage import Log
 from ..texts import Window
 from . import metrics, several
@@ -150,7 +150,7 @@ def compared(
             "these labels counts as wrong"
         )
     return Incumbent(
-        digest=found.digest(),
+        digest=digest(found.folder),
         accuracy=accuracy,
         macro_f1=macro_f1,
         gained=gained,

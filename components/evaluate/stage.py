@@ -23,6 +23,7 @@ from ..contracts import (
     Slice,
 )
 from ..serving import servable_ops
+from ..serving.found import digest
 from ..stage import Context, Log
 from . import incumbent, metrics, predict, slices
 from .gates import (
@@ -43,7 +44,7 @@ from .quality import quality
 from .shown import Gallery
 from .slices import Slices
 
-VERSION = 6
+VERSION = 7
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
@@ -125,7 +126,7 @@ def identity(config: Config, data_dir: Path | str) -> object:
         if fields["gates"][name] is None:
             del fields["gates"][name]  # keys are as they were before there were such
     if config.incumbent is not None:
-        fields["incumbent"] = incumbent.located(config.incumbent, data_dir).digest()
+        fields["incumbent"] = digest(incumbent.located(config.incumbent, data_dir).folder)
     return fields
 
 
@@ -133,6 +134,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     """Latency is taken first: the less this process holds and does meanwhile, the better."""
     shards, servable = inputs.shards, inputs.servable
     _check_fit(shards, servable, config)
+    judged = digest(predict.served_dir(servable))
     costs = _measure_costs(config, inputs, ctx)
     answer = predict.load(servable)
     predictions = _predict(answer, config, inputs, ctx)
@@ -182,6 +184,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         incumbent=rival,
         gates=results,
         verdict=verdict(results),
+        model_digest=judged,
     )
 
 

@@ -14,6 +14,7 @@ from ..contracts import EvalReport, LoadReport, Servable, ShardSet, Slice, Train
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import bundle as layout
 from ..serving.agreement import rule_of
+from ..serving.found import digest
 from ..serving.samples import Samples
 from ..serving.samples import dumps as dump_samples
 from . import clients, server_files, versions
@@ -55,12 +56,25 @@ class Facts:
         return {place.parent.name: place.name for place in places}
 
 
-def copy_model(facts: Facts, folder: Path) -> Path:
-    """The model in its place, with what a server reads beside it."""
-    model_dir = folder / facts.name / str(facts.servable.version)
-    shutil.copytree(Path(facts.servable.uri) / facts.servable.saved_model_dir, model_dir)
-    if facts.servable.is_saved_model:
-        _write(model_dir / layout.BATCHING_FILE, pbtxt(facts.batching))
+def copy_model(servable: Servable, report: EvalReport, folder: Path) -> Path:
+    """The model in its place in the bundle, without empty folders, which SHA256SUMS cannot name.
+
+    Raises:
+        ValueError: it is not the one that the report blesses. An artifact is reused as long as its
+            files have their sizes, and the verdict on it with it.
+    """
+    source = Path(servable.uri) / servable.saved_model_dir
+    model_dir = folder / servable.saved_model_dir
+    for file in (path for path in source.rglob("*") if path.is_file()):
+        target = model_dir / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    if digest(model_dir) != report.model_digest:
+        raise ValueError(
+            f"{source}: must hold the very files that were evaluated, to be handed over; received "
+            f"others; remove {servable.uri} and {report.uri}, and run the same command again: both "
+            "are made anew"
+        )
     return model_dir
 
 
@@ -171,6 +185,7 @@ def _evaluation(facts: Facts) -> dict[str, Any]:
 def _server_files(facts: Facts) -> dict[str, str]:
     name, inputs = facts.name, (TEXT, TEXT_PAIR) if facts.servable.has_text_pair else (TEXT,)
     return {
+        f"{facts.servable.saved_model_dir}/{layout.BATCHING_FILE}": pbtxt(facts.batching),
         server_files.MODELS_FILE: server_files.first_models_config(name, facts.servable.version),
         server_files.MONITORING_FILE: server_files.monitoring_config(),
         "clients/rest_client.py": clients.REST.format(name=name, inputs=inputs),

@@ -75,9 +75,11 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
         return _nothing(inputs, refusal, ctx)
     from . import assembly
 
-    servable, shards = inputs.servables[chosen], inputs.shards
-    model = answering.load(Path(servable.uri) / servable.saved_model_dir)
-    rows = _rows(config, shards, inputs.reports[chosen].split)
+    servable, report, shards = inputs.servables[chosen], inputs.reports[chosen], inputs.shards
+    folder = ctx.workdir / BUNDLE_DIR
+    model_dir = assembly.copy_model(servable, report, folder)
+    model = answering.load(model_dir)
+    rows = _rows(config, shards, report.split)
     num_columns = 2 if servable.has_text_pair else 1
     facts = assembly.Facts(
         config=config,
@@ -85,17 +87,15 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
         shards=shards,
         model=inputs.models[chosen],
         servable=servable,
-        report=inputs.reports[chosen],
+        report=report,
         load=inputs.load,
         samples=_samples(model, rows[: config.samples], num_columns=num_columns),
         batching=_batching(config, model, rows),
     )
-    folder = ctx.workdir / BUNDLE_DIR
-    model_dir = assembly.copy_model(facts, folder)
     rows = rows if config.samples else _made_up(num_columns)
     num_requests = _warm_up(facts, model_dir, rows, ctx.log)
     fingerprint = assembly.finish(facts, folder)
-    for broken in broken_promises(config.slo, inputs.reports[chosen]):
+    for broken in broken_promises(config.slo, report):
         ctx.log.warning(f"handoff.slo: {broken}; `tpuline accept` will say so, too")
     ctx.log.info(
         f"bundle of {chosen}: fingerprint {fingerprint}, batches up to "

@@ -21,7 +21,7 @@ from ..load_records import STEADY
 from ..serving.agreement import rule_of
 from ..serving.driving.kept import Kept
 from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
-from ..serving.found import Found
+from ..serving.found import digest
 from ..serving.targets import IN_PROCESS, Target, parse
 from ..stage import Context, Log
 from ..turns import Turns
@@ -207,7 +207,7 @@ def _measured_of(config: Config, served: Served, seed: int) -> str:
         VERSION,
         asdict(config),
         seed,
-        Found(folder=served.folder, labels=()).digest(),
+        digest(served.folder),
         served.rows,
         served.labels,
         [platform.node(), platform.machine(), os.cpu_count()],

@@ -5,7 +5,6 @@ What a serving team runs before it trusts a model: needs what serving needs, not
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..child_process import ask_child
-from . import answering, bundle, samples, targets
+from . import answering, bundle, documents, samples, targets
 from .agreement import Answer, Rule, difference
 from .bundle import Bundle, BundleError
 from .verdict import Acceptance, Check
@@ -103,6 +102,9 @@ def examine(opened: Bundle, target: targets.Target, stack: ExitStack) -> Iterato
             for check in look():
                 checks.append(check)
                 yield check
+        except BundleError as error:
+            yield Check(name=name, passed=False, message=str(error))
+            return
         except Exception as error:  # whatever a model or a server raises, it is a reason
             what = " ".join(str(error).split())[:500]
             yield Check(name=name, passed=False, message=f"{type(error).__name__}: {what}")
@@ -137,11 +139,10 @@ class _Examination:
             yield "promises", self._not_judged
 
     def _files(self) -> Iterator[Check]:
-        """They were checked when the bundle was read."""
-        opened = self._bundle
-        self._slo: dict[str, Any] = _json(opened, bundle.SLO_FILE)["promises"]
-        self._samples = samples.loads((opened.folder / bundle.SAMPLES_FILE).read_bytes())
-        number = sum(path.is_file() for path in opened.folder.rglob("*"))
+        """Their bytes were checked when the bundle was read; here, that they tell something."""
+        self._told = documents.read(self._bundle)
+        self._samples, self._slo = self._told.samples, self._told.promises
+        number = sum(path.is_file() for path in self._bundle.folder.rglob("*"))
         yield Check(name="files", passed=True, message=f"{number} files, each as handed over")
 
     def _ops(self) -> Iterator[Check]:
@@ -163,25 +164,22 @@ class _Examination:
 
     def _evaluation(self) -> Iterator[Check]:
         """The marker is no proof: the gates that it stands for must have passed."""
-        evaluation = _json(self._bundle, bundle.EVALUATION_FILE)
-        failed = [gate["message"] for gate in evaluation["gates"] if not gate["passed"]]
-        blessed = evaluation["verdict"]["blessed"] and not failed
-        accuracy = evaluation["accuracy"]
+        judged = self._told.judgement
+        value, low, high = judged.accuracy
         told = (
-            f"accuracy {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] on "
-            f"{evaluation['num_examples']:,} rows, {len(evaluation['gates'])} gates passed"
+            f"accuracy {value:.3f} [{low:.3f}, {high:.3f}] on {judged.num_examples:,} rows, "
+            f"{judged.num_gates} gates passed"
         )
-        yield Check(name="evaluation", passed=blessed, message=told if blessed else str(failed))
+        if not judged.blessed:
+            told = f"the gates refused it: {'; '.join(judged.refusals) or 'they do not say why'}"
+        yield Check(name="evaluation", passed=judged.blessed, message=told)
 
     def _versions(self) -> Iterator[Check]:
         """Another version is told, not refused: the answers decide."""
         from ..wheels import installed_version, tensorflow_version
 
         others = []
-        for component in _json(self._bundle, bundle.VERSIONS_FILE)["components"]:
-            name, made_with = component["name"], component["version"]
-            if component["scope"] != "required":
-                continue
+        for name, made_with in self._told.versions:
             here = tensorflow_version() if name == "tensorflow" else installed_version(name)
             if here != made_with:
                 others.append(f"{name} {here or 'missing'}, made with {made_with}")
@@ -310,11 +308,6 @@ class _Printed:
 
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
         pass
-
-
-def _json(opened: Bundle, name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((opened.folder / name).read_bytes())
-    return document
 
 
 def _answer(outputs: dict[str, Any]) -> Answer:

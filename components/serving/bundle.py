@@ -60,6 +60,7 @@ class Bundle:
     thresholds: tuple[float, ...] = ()  # by label id, of models that answer several labels
     label_separator: str | None = None  # between these in an answer
     fingerprint: str  # sha256 of the marker: told by whoever handed it over
+    model_digests: Mapping[str, str]  # path in `model_dir` -> sha256, of every file when checked
 
     @property
     def model_dir(self) -> Path:
@@ -100,8 +101,9 @@ def read(folder: str | Path, *, fingerprint: str | None = None) -> Bundle:
     sums = _small_file(folder / SUMS, MAX_SUMS_BYTES)
     if hashlib.sha256(sums).hexdigest() != facts.get("sums_sha256"):
         raise _edited(SUMS, "is not the one that the marker tells of")
-    _check_files(folder, _parsed(sums))
-    return _bundle(folder, facts, found)
+    parsed = _parsed(sums)
+    _check_files(folder, parsed)
+    return _bundle(folder, facts, parsed, found)
 
 
 def marker_text(facts: Mapping[str, Any]) -> str:
@@ -119,12 +121,15 @@ def is_bundle(folder: str | Path) -> bool:
 
 def digests(folder: Path) -> str:
     """The text of SHA256SUMS for all files of a folder but the two that come last."""
-    lines = [
-        f"{_sha256(folder / name)}  {name}\n"
-        for name in sorted(_names(folder))
-        if name not in (MARKER, SUMS)
-    ]
+    found = file_digests(folder)
+    lines = [f"{found[name]}  {name}\n" for name in sorted(found.keys() - {MARKER, SUMS})]
     return "".join(lines)
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Path to sha256 of every file of a folder; raises for links, pipes and devices."""
+    names = [name for name in _names(folder) if not name.endswith("/")]
+    return {name: _sha256(folder / name) for name in names}
 
 
 def _small_file(path: Path, max_bytes: int) -> bytes:
@@ -168,7 +173,9 @@ def _canonical(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, indent=2, sort_keys=True) + "\n"
 
 
-def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
+def _bundle(
+    folder: Path, facts: dict[str, Any], sums: Mapping[str, str], fingerprint: str
+) -> Bundle:
     try:
         bundle = Bundle(
             folder=folder,
@@ -184,6 +191,7 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
             thresholds=tuple(_of(float, one) for one in _of(list, facts.get("thresholds", []))),
             label_separator=_separator(facts.get("label_separator")),
             fingerprint=fingerprint,
+            model_digests=_below(f"{facts['name']}/{facts['version']}/", sums),
         )
         _check_thresholds(bundle)
     except (KeyError, TypeError, ValueError) as error:
@@ -194,6 +202,10 @@ def _bundle(folder: Path, facts: dict[str, Any], fingerprint: str) -> Bundle:
     if not bundle.model_dir.is_dir():
         raise _edited(f"{bundle.name}/{bundle.version}", "is no folder of a model")
     return bundle
+
+
+def _below(place: str, sums: Mapping[str, str]) -> dict[str, str]:
+    return {n.removeprefix(place): one for n, one in sums.items() if n.startswith(place)}
 
 
 def _separator(value: Any) -> str | None:
@@ -275,11 +287,16 @@ def _reading(folder: Path, path: Path) -> Iterator[None]:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Every file below a folder, relative; raises for links, pipes and devices."""
+    """Every file below a folder, relative, and every empty folder, which ends with a slash; raises
+    for links, pipes and devices."""
     stack = [folder]
     while stack:
-        with os.scandir(stack.pop()) as entries:
-            for entry in entries:
+        place = stack.pop()
+        with os.scandir(place) as entries:
+            found = list(entries)
+            if not found and place != folder:
+                yield f"{place.relative_to(folder).as_posix()}/"
+            for entry in found:
                 name = Path(entry.path).relative_to(folder).as_posix()
                 if entry.is_dir(follow_symlinks=False):
                     stack.append(Path(entry.path))

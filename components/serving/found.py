@@ -25,14 +25,15 @@ class Found:
     folder: Path  # what `answering.load` takes
     labels: tuple[str, ...]  # by label id, without line breaks
 
-    def digest(self) -> str:
-        """sha256 over names and contents of all its files: the same wherever it lies."""
-        whole = hashlib.sha256()
-        for file in sorted(path for path in self.folder.rglob("*") if path.is_file()):
-            with file.open("rb") as opened:
-                content = hashlib.file_digest(opened, "sha256").hexdigest()
-            whole.update(f"{file.relative_to(self.folder).as_posix()}\0{content}\n".encode())
-        return whole.hexdigest()
+
+def digest(folder: Path) -> str:
+    """sha256 over names and contents of all files of a model: the same wherever it lies."""
+    whole = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").hexdigest()
+        whole.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return whole.hexdigest()
 
 
 def find(path: Path, *, what: str) -> Found:

@@ -4,8 +4,10 @@
     SERVED/<name>/<version>/     the models
 
 The file is all there is to know, and is replaced in one step: a server that polls it
-(`--model_config_file_poll_wait_seconds`) sees the old state or the new one. Versions without a
-label are not loaded. `previous` is what `stable` was, for `rollback`.
+(`--model_config_file_poll_wait_seconds`) sees the old state or the new one. `previous` is what
+`stable` was, for `rollback`. Versions without a label are not loaded, but for one: a version that
+a label was just taken from answers for it until the next one is loaded, so it stays listed until
+the labels change again.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import files
-from .bundle import BATCHING_FILE, WARMUP_FILE, Bundle, BundleError, digests
+from .bundle import BATCHING_FILE, WARMUP_FILE, Bundle, BundleError, file_digests
 
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
@@ -32,6 +34,9 @@ LABELS = (STABLE, CANARY)
 
 SERVED_FORMATS = ("saved_model", "xla")
 """Of `contracts.Format`."""
+
+_DRAFT = ".incoming-"
+"""How the name begins of a version that is being copied; a model server reads numbers only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,7 @@ def promote(bundle: Bundle, served: Path, *, label: str) -> Switch:
         )
     _check_format(bundle)
     with _locked(served):
+        _sweep(served / bundle.name)
         _bring(bundle, served)
         return _switch(served, bundle.name, lambda labels: _promoted(labels, label, bundle.version))
 
@@ -98,7 +104,7 @@ def models_config(name: str, base_path: str, labels: Mapping[str, int]) -> str:
 
 
 def _check_format(bundle: Bundle) -> None:
-    if bundle.format not in SERVED_FORMATS or not (bundle.model_dir / "saved_model.pb").is_file():
+    if bundle.format not in SERVED_FORMATS or "saved_model.pb" not in bundle.model_digests:
         raise ValueError(
             f"BUNDLE: must hold a SavedModel, which TensorFlow Serving loads; received the format "
             f"{bundle.format!a}; load it by components/serving/answering.py in a server of your "
@@ -133,14 +139,25 @@ def _switch(served: Path, name: str, change: Any) -> Switch:
                 f"{served / name / str(version)}: must be there to be served; received no such "
                 "folder; promote its bundle again"
             )
-    _set(config, name, str((served / name).absolute()), after)
+    listed = known[name].model_version_policy.specific.versions if name in known else ()
+    leaving = [before[label] for label in LABELS if label in before]
+    kept = set(listed if after == before else leaving)
+    _set(config, name, str((served / name).absolute()), after, kept=kept)
     files.write_bytes(str(served / MODELS_FILE), _text(config).encode())
     return Switch(name=name, before=before, after=after)
 
 
-def _set(config: ModelServerConfig, name: str, base_path: str, labels: Mapping[str, int]) -> None:
-    """Whatever else stands in the config, other models and other settings, stays; so does a
-    `base_path` that somebody has changed to where a container sees the folder.
+def _set(
+    config: ModelServerConfig,
+    name: str,
+    base_path: str,
+    labels: Mapping[str, int],
+    *,
+    kept: Collection[int] = (),
+) -> None:
+    """Versions with a label are loaded, and those that are `kept`. Whatever else stands in the
+    config, other models and other settings, stays; so does a `base_path` that somebody has changed
+    to where a container sees the folder.
     """
     models = config.model_config_list.config
     model = next((one for one in models if one.name == name), None)
@@ -150,34 +167,47 @@ def _set(config: ModelServerConfig, name: str, base_path: str, labels: Mapping[s
     for label, version in labels.items():
         model.version_labels[label] = version
     del model.model_version_policy.specific.versions[:]
-    model.model_version_policy.specific.versions.extend(sorted(set(labels.values())))
+    model.model_version_policy.specific.versions.extend(sorted({*labels.values(), *kept}))
+
+
+def _sweep(folder: Path) -> None:
+    """What promotions that were killed left behind; whoever holds the lock is alone."""
+    for draft in folder.glob(f"{_DRAFT}*"):
+        shutil.rmtree(draft)
 
 
 def _bring(bundle: Bundle, served: Path) -> None:
-    """The folder of the version appears under its name only when it is whole."""
+    """The folder of the version appears under its name only when it is whole, and holds what was
+    checked: the bundle may have become another one since."""
     target = served / bundle.name / str(bundle.version)
-    wanted = digests(bundle.model_dir)
+    wanted = bundle.model_digests
     if os.path.lexists(target):
-        if target.is_symlink() or _model_of(digests(target)) != _model_of(wanted):
+        if target.is_symlink() or _model_of(file_digests(target)) != _model_of(wanted):
             raise ValueError(
                 f"{target}: must be the version of the bundle, or not there; received other "
                 "files; export with a higher version: a version never changes"
             )
         return
-    draft = target.with_name(f".incoming-{uuid.uuid4().hex}")
+    draft = target.with_name(f"{_DRAFT}{uuid.uuid4().hex}")
     try:
         shutil.copytree(bundle.model_dir, draft, symlinks=True)
-        if digests(draft) != wanted:
-            raise BundleError(f"{bundle.model_dir}: was changed while it was copied; refuse it")
+        if file_digests(draft) != wanted:
+            raise BundleError(
+                f"{bundle.model_dir}: must be copied as it was checked; received other files; "
+                "somebody changed the bundle meanwhile: find out who before it is promoted again"
+            )
+        for path in (*draft.rglob("*"), draft):
+            files.flush(path)
         os.replace(draft, target)
+        files.flush(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _model_of(sums: str) -> list[str]:
+def _model_of(digests: Mapping[str, str]) -> dict[str, str]:
     """Without the files that tune a server: they are measured anew for every bundle, and those
     that came first stay."""
-    return [line for line in sums.splitlines() if not line.endswith((BATCHING_FILE, WARMUP_FILE))]
+    return {n: one for n, one in digests.items() if n not in (BATCHING_FILE, WARMUP_FILE)}
 
 
 def _name(served: Path, name: str | None) -> str:

@@ -73,14 +73,14 @@ def loads(text: str | bytes) -> Samples:
             columns=tuple(
                 tuple(_decoded(value) for value in column) for column in document["inputs"].values()
             ),
-            labels=tuple(document["labels"]),
-            expected_labels=tuple(str(label) for label in expected[LABEL]),
+            labels=tuple(None if one is None else _text(one) for one in document["labels"]),
+            expected_labels=tuple(_text(label) for label in expected[LABEL]),
             expected_scores=tuple(float(score) for score in expected[SCORE]),
             expected_probabilities=tuple(
                 tuple(float(p) for p in row) for row in expected[PROBABILITIES]
             ),
         )
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"samples: must be as they were written; received others ({error!r})"
         ) from error
@@ -111,6 +111,12 @@ def accuracy(samples: Samples, labels_N: Sequence[str]) -> float | None:
     """Of the rows with a true label; None where none has one."""
     pairs = [(t, p) for t, p in zip(samples.labels, labels_N, strict=True) if t is not None]
     return sum(t == p for t, p in pairs) / len(pairs) if pairs else None
+
+
+def _text(value: Any) -> str:
+    """Raises for what is none, and for half a surrogate pair, which no model answers."""
+    value.encode()
+    return str(value)
 
 
 def _decoded(value: Any) -> bytes:

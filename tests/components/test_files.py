@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.components.disk import renamed_unflushed
 from tpuline.components import files
 
 ODD_BYTES = b"\r\n\x00\xff\x1f\x8b--boundary--\n"
@@ -46,6 +47,15 @@ def test_file_gets_its_name_only_when_it_is_whole(place: str) -> None:
         draft.write_bytes(b"half")
         raise RuntimeError("midway")
     assert files.read_bytes(path) == b"whole"
+
+
+def test_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = renamed_unflushed(monkeypatch)
+    files.write_bytes(str(tmp_path / "file"), b"whole")
+    files.copy(str(tmp_path / "file"), str(tmp_path / "copy"))
+    assert not wrong
 
 
 def test_listings_are_sorted_and_know_the_sizes(place: str) -> None:

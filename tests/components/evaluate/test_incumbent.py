@@ -13,7 +13,7 @@ from tpuline.components import texts
 from tpuline.components.contracts import Servable, ShardSet
 from tpuline.components.evaluate import incumbent
 from tpuline.components.evaluate.predict import Predictions
-from tpuline.components.serving.found import Found, find
+from tpuline.components.serving.found import Found, digest, find
 
 from .conftest import Recorder
 
@@ -71,7 +71,7 @@ def test_comparison_counts_rows_that_only_one_has_right(
     assert result.difference.value == pytest.approx(0.47)
     assert 0.3 < result.difference.low < result.difference.value < result.difference.high < 0.6
     assert result.p_value < 1e-9
-    assert result.digest == found(deaf_model).digest()
+    assert result.digest == digest(deaf_model)
     assert result.unknown_labels == () and not log.warnings
 
 

@@ -16,6 +16,7 @@ from tpuline.components.evaluate import stage
 from tpuline.components.evaluate.gates import Gates
 from tpuline.components.evaluate.latency import Latency
 from tpuline.components.evaluate.slices import Slices
+from tpuline.components.serving.found import digest
 from tpuline.components.stage import Context
 
 from .conftest import Recorder, references, write_shards
@@ -75,6 +76,7 @@ def test_a_servable_is_judged_from_raw_strings(
     assert report.peak_memory_bytes > 100e6
     assert (len(report.mistakes), len(report.doubts)) == (3, 4)
     assert report.uri == str(context.workdir)
+    assert report.model_digest == digest(Path(word_model.uri) / word_model.saved_model_dir)
     with np.load(context.workdir / report.predictions_file) as found:
         assert (found["labels"] == found["predicted"]).mean() == report.accuracy.value
         assert found["probabilities"].shape == (120, 2)

@@ -21,6 +21,7 @@ from tpuline.components.export import stage as export
 from tpuline.components.handoff import stage
 from tpuline.components.handoff.config import Config
 from tpuline.components.modeling import BagSpec
+from tpuline.components.serving.found import digest
 
 NO_LOAD = LoadReport(
     uri="", variant=None, split="test", num_rows=0, p99_bound_ms=1.0, loadgen_version="",
@@ -71,7 +72,10 @@ def make(folder: Path, *, format: Format = "saved_model", pair: bool = False) ->
     report = finished().evaluation
     assert report
     report = replace(
-        report, uri=str(folder / "evaluate" / "d4"), verdict=Verdict(blessed=True, reasons=())
+        report,
+        uri=str(folder / "evaluate" / "d4"),
+        verdict=Verdict(blessed=True, reasons=()),
+        model_digest=digest(Path(servable.uri) / servable.saved_model_dir),
     )
     return Made(shards, model, servable, report)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -102,6 +103,24 @@ def test_nothing_refused_is_handed_over(made: Made, tmp_path: Path) -> None:
     refused = replace(made, report=replace(made.report, verdict=Verdict(blessed=False, reasons=())))
     assert refused.hand_over(tmp_path / "refused", Config()).bundle_dir is None
     assert not list(tmp_path.rglob(bundle.MARKER))
+
+
+def test_model_that_is_not_the_one_that_was_evaluated_is_not_handed_over(
+    made: Made, tmp_path: Path
+) -> None:
+    """One bit of it flipped since: all files have their sizes, so the artifact counts as whole."""
+    export = tmp_path / "export" / "c3"
+    shutil.copytree(made.servable.uri, export)
+    made = replace(made, servable=replace(made.servable, uri=str(export)))
+    assert made.hand_over(tmp_path / "same", Config(samples=3, max_batch_size=1)).bundle_dir
+    weights = export / "classifier/4/variables/variables.data-00000-of-00001"
+    content = weights.read_bytes()
+    middle = len(content) // 2
+    weights.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    told = f"{export}/classifier/4: must hold .* evaluated.*; remove {export} and .*/evaluate/d4,"
+    with pytest.raises(ValueError, match=told):
+        made.hand_over(tmp_path / "edited", Config(samples=3, max_batch_size=1))
+    assert not list((tmp_path / "edited").rglob(bundle.MARKER))
 
 
 def test_bundle_without_samples_holds_no_text_of_the_data(made: Made, tmp_path: Path) -> None:

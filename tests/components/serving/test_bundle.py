@@ -57,6 +57,11 @@ def _add(whole: Path) -> str:
     return "toy/3/extra.py: is not in SHA256SUMS"
 
 
+def _add_folders(whole: Path) -> str:
+    (whole / "toy/4/variables").mkdir(parents=True)
+    return "toy/4/variables/: is not in SHA256SUMS"
+
+
 def _link_a_file(whole: Path) -> str:
     model = whole / "toy/3/saved_model.pb"
     model.rename(whole.parent / "elsewhere.pb")
@@ -106,8 +111,8 @@ def _huge_marker(whole: Path) -> str:
 @pytest.mark.parametrize(
     "edit",
     [
-        _remove, _add, _link_a_file, _link_a_folder, _link_the_marker, _pipe, _pipe_as_marker,
-        _no_marker, _deep_marker, _huge_marker,
+        _remove, _add, _add_folders, _link_a_file, _link_a_folder, _link_the_marker, _pipe,
+        _pipe_as_marker, _no_marker, _deep_marker, _huge_marker,
     ],
 )  # fmt: skip
 def test_edited_bundle_is_refused(whole: Path, edit: Callable[[Path], str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tpuline.components.serving.found import find
+from tpuline.components.serving.found import digest, find
 
 
 def model(folder: Path, file: str = "saved_model.pb", labels: str = "assets/labels.txt") -> Path:
@@ -41,10 +41,10 @@ def test_model_of_another_runtime_is_found(tmp_path: Path) -> None:
 
 def test_digest_is_of_names_and_contents_only(tmp_path: Path) -> None:
     one, other = model(tmp_path / "one"), model(tmp_path / "two" / "deeper")
-    before = find(one, what="place").digest()
-    assert find(other, what="place").digest() == before
+    before = digest(one)
+    assert digest(other) == before
     (one / "variables").write_text("more")
-    assert find(one, what="place").digest() != before
+    assert digest(one) != before
 
 
 def test_several_versions_are_refused(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from tests.components.disk import renamed_unflushed
 from tpuline.components.serving import bundle, labels
-from tpuline.components.serving.bundle import Bundle
+from tpuline.components.serving.bundle import Bundle, BundleError
 
 from .made_bundle import seal, write
 
@@ -44,8 +49,35 @@ def test_canary_leaves_stable_alone(tmp_path: Path) -> None:
     labels.promote(made(tmp_path, 1), served, label="stable")
     switch = labels.promote(made(tmp_path, 2), served, label="canary")
     assert switch.after == {"stable": 1, "canary": 2}
+    assert versions(served) == [1, 2]
+
+
+def versions(served: Path) -> list[int]:
+    """That a model server loads."""
     (model,) = config(served).model_config_list.config
-    assert list(model.model_version_policy.specific.versions) == [1, 2]
+    return list(model.model_version_policy.specific.versions)
+
+
+def test_replaced_canary_stays_loaded_until_the_labels_change_again(tmp_path: Path) -> None:
+    """A server takes requests for the canary to the old one until the new one is loaded."""
+    served = tmp_path / "served"
+    labels.promote(made(tmp_path, 1), served, label="stable")
+    labels.promote(made(tmp_path, 2), served, label="canary")
+    third = made(tmp_path, 3)
+    for _ in range(2):  # again is no change
+        labels.promote(third, served, label="canary")
+        assert labels.read(served) == {"toy": {"stable": 1, "canary": 3}}
+        assert versions(served) == [1, 2, 3]
+    labels.promote(third, served, label="stable")
+    assert versions(served) == [1, 3]
+    assert labels.rollback(served).after == {"stable": 1, "previous": 3, "canary": 3}
+
+
+def test_stable_has_one_version_before_it(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    for version in (1, 2, 3):
+        labels.promote(made(tmp_path, version), served, label="stable")
+    assert versions(served) == [2, 3]
 
 
 def test_rollback_makes_stable_what_it_was_and_twice_is_nothing(tmp_path: Path) -> None:
@@ -93,16 +125,72 @@ def test_other_models_and_settings_of_the_file_stay(tmp_path: Path) -> None:
     assert dict(toy.version_labels) == {"stable": 1}
 
 
-def test_copy_that_fails_leaves_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
+def _another_model(model_dir: Path) -> None:
+    (model_dir / "saved_model.pb").write_bytes(b"MODEL 1")
+
+
+def _one_file_more(model_dir: Path) -> None:
+    (model_dir / "HANDOFF.json").touch()
+
+
+def _one_file_less(model_dir: Path) -> None:
+    (model_dir / "variables" / "variables.index").unlink()
+
+
+@pytest.mark.parametrize("change", [_another_model, _one_file_more, _one_file_less])
+def test_model_that_changed_after_it_was_checked_is_not_served(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """However long the lock kept the promotion waiting."""
+    served, checked = tmp_path / "served", made(tmp_path, 1)
+    change(checked.model_dir)
+    with pytest.raises(BundleError, match=r"bundle-1-.*/toy/1: must be copied as it was checked"):
+        labels.promote(checked, served, label="stable")
+    assert not (served / "models.config").exists()
+    assert not list((served / "toy").iterdir())
+
+
+def test_copy_that_fails_halfway_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copytree = shutil.copytree
+    served = tmp_path / "served"
+
+    def full(source: Path, target: Path, **how: bool) -> None:
+        copytree(source / "variables", target / "variables", **how)
+        assert not (served / "toy" / "1").exists()  # what a server looks for
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(labels.shutil, "copytree", full)
-    served = tmp_path / "served"
+    monkeypatch.setattr(shutil, "copytree", full)
     with pytest.raises(OSError, match="No space left"):
         labels.promote(made(tmp_path, 1), served, label="stable")
     assert not (served / "models.config").exists()
-    assert not list(served.rglob("saved_model.pb"))
+    assert not list((served / "toy").iterdir())
+
+
+def test_promotion_that_was_killed_leaves_nothing_behind_the_next(tmp_path: Path) -> None:
+    """Killed when all is copied, and nothing has its name."""
+    opened, served = made(tmp_path, 1), tmp_path / "served"
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from tpuline.components.serving import bundle, labels\n"
+        "os.replace = lambda source, target: os.kill(os.getpid(), 9)\n"
+        "labels.promote(bundle.read(sys.argv[1]), Path(sys.argv[2]), label='stable')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, opened.folder, served])
+    assert killed.returncode == -9
+    assert [len(list(one.iterdir())) for one in (served / "toy").iterdir()] == [2]
+    labels.promote(opened, served, label="stable")
+    assert [one.name for one in (served / "toy").iterdir()] == ["1"]
+
+
+def test_version_and_labels_are_on_the_disk_before_they_appear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = renamed_unflushed(monkeypatch)
+    labels.promote(made(tmp_path, 1), tmp_path / "served", label="stable")
+    assert not wrong
 
 
 @pytest.mark.parametrize(
