@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.components.pretrained import hugging_face_folder, hugging_face_tensors
 from tests.pipeline.hardware import fake_machines as machines
 from tests.pipeline.hardware.fake_machines import CPU_LANE, TPU_LANE, Machine
-from tpuline.components.modeling import BagSpec, BertSpec, GruSpec, ModelSpec, build
 from tpuline.pipeline import config as configs
 from tpuline.pipeline.hardware.doctor import examine
 from tpuline.pipeline.hardware.findings import Finding
-from tpuline.pipeline.hardware.model_size import num_parameters
 from tpuline.pipeline.hardware.needs import EXTRAS
 
 PATH = "my.yaml"
@@ -187,32 +184,6 @@ def test_model_that_does_not_fit_into_memory_wants_a_larger_machine(
     (finding,) = findings(laptop, *overrides)
     assert finding.name == "little-memory" and "take some 5.0 GiB" in finding.seen
     assert finding.mend.startswith("menu ")
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        BertSpec(num_layers=3, hidden_dim=64, intermediate_dim=100),
-        GruSpec(embedding_dim=20, units=30),
-        GruSpec(embedding_dim=20, units=30, bidirectional=False),
-        BagSpec(embedding_dim=20, hidden_dim=30),
-    ],
-    ids=str,
-)
-def test_size_of_a_model_is_that_of_keras(spec: ModelSpec) -> None:
-    sizes = {"vocabulary_size": 500, "sequence_length": 40}
-    model = build(spec, num_labels=2, has_text_pair=False, **sizes)
-    head = model.get_layer("logits").count_params()
-    assert num_parameters(spec, **sizes) == pytest.approx(model.count_params() - head, rel=0.02)
-
-
-def test_size_of_a_folder_is_that_of_its_weights(tmp_path: Path) -> None:
-    spec = BertSpec(preset=hugging_face_folder(tmp_path))
-    found = num_parameters(spec, vocabulary_size=9, sequence_length=9)
-    weights = sum(tensor.size for tensor in hugging_face_tensors().values())
-    assert weights <= (found or 0) < weights + 1000  # names come on top
-    nowhere = BertSpec(preset="nobody_knows_it")
-    assert num_parameters(nowhere, vocabulary_size=9, sequence_length=9) is None
 
 
 def test_warnings_follow_errors(tmp_path: Path) -> None:

@@ -12,14 +12,12 @@ import pytest
 
 from tests.pipeline.hardware import fake_machines as machines
 from tests.xla import needs_xla_for_cpus
-from tpuline.components.modeling import BagSpec, BertSpec
 from tpuline.pipeline import config as config_module
 from tpuline.pipeline.hardware.chips import parse
 from tpuline.pipeline.hardware.preflight import (
     compiling,
     data_sizes,
     environment,
-    presets,
     refusal,
     result,
 )
@@ -196,25 +194,6 @@ def test_shapes_differ_by_their_products_and_what_is_computed_twice_is_not_the_m
 
 
 # Sizes
-
-
-def test_presets_have_as_many_parameters_as_keras_hub_says() -> None:
-    import keras_hub
-
-    published = {
-        name: facts["metadata"]["params"]
-        for name, facts in keras_hub.models.BertBackbone.presets.items()
-    }
-    ours = {name: sizes.num_parameters for name, sizes in presets.PRESETS.items()}
-    assert ours == {name: published[name] for name in ours}
-
-
-def test_preset_is_lowered_by_its_sizes_alone() -> None:
-    spec = presets.architecture(BertSpec(preset="bert_tiny_en_uncased", lora_rank=4))
-    assert spec == BertSpec(
-        num_layers=2, num_heads=2, hidden_dim=128, intermediate_dim=512, max_positions=512
-    )
-    assert presets.architecture(BertSpec()) is None and presets.architecture(BagSpec()) is None
 
 
 def test_sizes_come_from_the_config_before_there_is_data() -> None:
