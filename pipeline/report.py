@@ -38,7 +38,7 @@ __all__ = [
     "write",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Layout of report.json; raised when a key changes its meaning."""
 
 _NUMBERS_ON_LINES = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
