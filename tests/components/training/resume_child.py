@@ -1,7 +1,7 @@
 """A training that is interrupted: `python -m tests.components.training.resume_child JSON`.
 
-It sends itself the wanted signal after the wanted step, and prints the facts of a training that
-came to its end as one JSON line.
+It sends itself the wanted signal at or soon after the wanted step, and prints the facts of a
+training that came to its end as one JSON line.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
+import signal
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,8 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Interrupting(toy.Memory):
-    """Ends its own process once enough steps are done."""
+    """Ends its own process once enough steps are done; by SIGKILL a moment later, in the middle of
+    whatever is going on then: a window of steps, a checkpoint."""
 
     def __init__(self, at_step: int, signum: int) -> None:
         super().__init__()
@@ -49,7 +53,11 @@ class Interrupting(toy.Memory):
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
         super().progress(task, completed, total, note)
         if self._signum and completed >= self._at_step:
-            os.kill(os.getpid(), self._signum)
+            if self._signum == signal.SIGKILL:
+                moment, self._signum = random.uniform(0, 0.05), 0
+                threading.Timer(moment, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            else:
+                os.kill(os.getpid(), self._signum)
 
 
 def train(folder: Path, *, model: str, hardware: Any, log: toy.Memory) -> dict[str, Any]:
