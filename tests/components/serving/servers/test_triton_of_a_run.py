@@ -52,12 +52,13 @@ def test_loadgen_asks_triton_in_every_scenario_and_every_text_is_answered_as_in_
     )
     settings = Settings(
         scenarios=get_args(Scenario),
-        min_duration_s=0.2,
+        min_duration_s=1.0,
         max_duration_s=120.0,
-        min_queries=64,
-        repeats=1,
-        rate_precision=1.0,
-        p99_ms=5000.0,
+        min_queries=700,  # a p99 needs 662
+        repeats=2,
+        rate_precision=0.5,
+        server_budget_s=30.0,
+        p99_ms=500.0,
         max_in_flight=4,
         batch_size=8,
     )
@@ -72,10 +73,14 @@ def test_loadgen_asks_triton_in_every_scenario_and_every_text_is_answered_as_in_
             seed=7,
             log=log,
         )
-    assert [(one.target, one.scenario) for one in found.results] == [
-        (target, scenario) for target in TARGETS for scenario in settings.scenarios
+    assert [(one.target, one.scenario, one.repeat) for one in found.results] == [
+        (target, scenario, repeat)
+        for target in TARGETS
+        for scenario in settings.scenarios
+        for repeat in (1, 2)
     ]
     for result in found.results:
+        assert result.valid, result
         assert (result.num_failed, result.num_changed, result.accuracy) == (0, 0, 1.0), result
         assert result.num_queries > 0 and result.texts_per_s > 0
         assert result.peak_memory_bytes and result.peak_memory_bytes > 50e6
