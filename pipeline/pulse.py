@@ -28,7 +28,9 @@ def beating(place: str) -> Iterator[None]:
         count = 0
         while not over.is_set():
             count += 1
-            with suppress(OSError):  # a full disk, a bucket's bad moment: the next beat tries again
+            with suppress(
+                Exception
+            ):  # whatever a bucket's bad moment is: the next beat tries again
                 files.write_bytes(file, b"%d\n" % count)
             over.wait(BEAT_EVERY_S)
 
@@ -39,7 +41,7 @@ def beating(place: str) -> Iterator[None]:
     finally:
         over.set()
         heart.join()
-        with suppress(OSError):
+        with suppress(Exception):
             files.remove(file)
 
 
@@ -61,11 +63,14 @@ class Listener:
             beat: bytes | None = files.read_bytes(self._file)
         except FileNotFoundError:
             beat = None  # it has not begun, or has just ended
+        except OSError:
+            beat = self._heard  # not to be read just now, and so not heard
         now = self._clock()
         if beat != self._heard:
             self._heard, self._since = beat, now
         elif now - self._since > LOST_AFTER_S:
             raise RuntimeError(
                 f"the chief has given no sign of life for {LOST_AFTER_S:.0f} s: it was killed, "
-                "or cannot write under --root; start all workers again, and what is done is reused"
+                "cannot write under --root, or was started with another one; start all workers "
+                "again, and what is done is reused"
             )

@@ -231,8 +231,8 @@ def input_verdict(verdict: Mapping[str, Any]) -> str:
 
 _SLOWEST = {
     None: "train on a machine with more CPU cores or a faster disk",
-    "read": "what is slow is reading the shards ({read} examples/s alone): have --root on a faster "
-    "disk, or in a bucket of this region",
+    "read": "what is slow is reading the shards ({read} examples/s alone, just read before): have "
+    "--root on a faster disk, or in a bucket of this region",
     "parse": "what is slow is parsing rows and making batches ({parsed} examples/s alone, {read} "
     "only read): train on a machine with more CPU cores",
     "feed": "the host makes batches fast enough ({parsed} examples/s alone), what is slow is "

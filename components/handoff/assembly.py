@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,11 @@ class Facts:
         return {place.parent.name: place.name for place in places}
 
 
-def copy_model(servable: Servable, report: EvalReport, folder: Path) -> Path:
+def copy_model(
+    servable: Servable, report: EvalReport, folder: Path, *, places: Sequence[str]
+) -> Path:
     """The model in its place in the bundle, without empty folders, which SHA256SUMS cannot name.
+    `places` are those of the two artifacts, as people find them.
 
     Raises:
         ValueError: it is not the one that the report blesses. An artifact is reused as long as its
@@ -72,8 +76,8 @@ def copy_model(servable: Servable, report: EvalReport, folder: Path) -> Path:
     if digest(model_dir) != report.model_digest:
         raise ValueError(
             f"{source}: must hold the very files that were evaluated, to be handed over; received "
-            f"others; remove {servable.uri} and {report.uri}, and run the same command again: both "
-            "are made anew"
+            f"others; remove {' and '.join(places)}, and run the same command again: both are made "
+            "anew"
         )
     return model_dir
 

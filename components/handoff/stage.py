@@ -22,11 +22,13 @@ from ..contracts import (
     ShardSet,
     TrainedModel,
 )
+from ..load_records import WireCheck
 from ..messy import MESSY_TEXTS
 from ..serving import answering
 from ..serving.bundle import WARMUP_FILE
 from ..serving.samples import Samples
 from ..serving.shapes import shapes
+from ..serving.targets import parse
 from ..stage import Context, Log
 from .batching import Batching, BatchTime, batching
 from .config import Config
@@ -77,7 +79,8 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
 
     servable, report, shards = inputs.servables[chosen], inputs.reports[chosen], inputs.shards
     folder = ctx.workdir / BUNDLE_DIR
-    model_dir = assembly.copy_model(servable, report, folder)
+    places = [ctx.everywhere(one.uri) for one in (servable, report)]
+    model_dir = assembly.copy_model(servable, report, folder, places=places)
     model = answering.load(model_dir)
     rows = _rows(config, shards, report.split)
     num_columns = 2 if servable.has_text_pair else 1
@@ -120,8 +123,19 @@ def _refusal(inputs: Inputs) -> str:
     chosen = inputs.choice.chosen
     if chosen is None or not inputs.reports[chosen].verdict.blessed:
         return inputs.choice.reason
+    servable = inputs.servables[chosen]
     differing = [one for one in inputs.load.wire if one.decides and one.first_difference]
-    return "; ".join(f"{one.target} answers otherwise than in process" for one in differing)
+    return "; ".join(
+        f"{one.target} answers otherwise than in process" + _next_step(one, servable)
+        for one in differing
+    )
+
+
+def _next_step(check: WireCheck, servable: Servable) -> str:
+    """A server that was running before may have another model under the same number."""
+    if not parse(check.target).address:
+        return ""
+    return f"; if another model is version {servable.version} there, raise export.version"
 
 
 def _nothing(inputs: Inputs, reason: str, ctx: Context) -> Handoff:

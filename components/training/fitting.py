@@ -79,7 +79,11 @@ class Fitting:
     def _judge_input(self) -> InputVerdict | None:
         if self.num_workers > 1:  # each would find another number of steps to be enough
             return None
-        verdict = judge_input(self.trainee, self.speed, self.repeated, self.alone)
+        try:
+            verdict = judge_input(self.trainee, self.speed, self.repeated, self.alone)
+        except tf.errors.OpError as error:  # what was trained is good all the same
+            self.log.warning(f"train: whether the input set the pace could not be told ({error})")
+            return None
         if verdict is not None:
             self.books.recorder.judged(verdict)
         return verdict
@@ -226,8 +230,9 @@ def fitting(
         training=partial(_fed, lane, plan, training),
         validation=partial(_fed, lane, plan, validation),
         repeated=lambda i: _fed(lane, plan, partial(repeated, i)),
+        # Beside steps on the same cores nothing is as fast as alone.
         alone=None
-        if lane.num_hosts > 1
+        if lane.num_hosts > 1 or lane.strategy_name == "cpu"
         else lambda: Alone(
             records=dataset.records(shards.split("train"), shards.uri), batches=training()
         ),

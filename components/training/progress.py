@@ -65,11 +65,5 @@ class Progress:
         )
 
     def last_window(self, steps_per_call: int) -> range:
-        """The last batches of this epoch that were trained on in one call; all where none was."""
-        end = self.step
-        while end > 0:
-            window = range((end - 1) // steps_per_call * steps_per_call, end)
-            if not self.is_skipped(window):
-                return window
-            end = window.start
-        return range(self.step)
+        """The last batches of this epoch that went through in one call, left out or not."""
+        return range(max(0, self.step - 1) // steps_per_call * steps_per_call, self.step)

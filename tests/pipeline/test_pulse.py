@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tpuline.components import files
-from tpuline.pipeline import follower, plan, pulse
+from tpuline.pipeline import api, follower, plan, pulse, runner
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 from tpuline.pipeline.runlog import RunLog
@@ -63,6 +64,38 @@ def test_pulse_changes_while_the_chief_runs_and_goes_away_when_it_fails(
         assert len(seen) == 3
         _ = 1 / 0
     assert list(file.parent.iterdir()) == []
+
+
+def test_chief_of_several_workers_gives_signs_of_life_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConfiguredHardware, "num_workers", 2)
+    (tmp_path / "rows.csv").write_text(rows(300))
+    alive = tmp_path / "runs" / "small" / pulse.NAME
+    execute = runner.execute
+    seen: list[bool] = []
+
+    def slow(*args: Any, **kwargs: Any) -> runner.RunResult:
+        deadline = time.monotonic() + 30
+        while not alive.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(alive.exists())
+        return execute(*args, **kwargs)
+
+    monkeypatch.setattr(runner, "execute", slow)
+    result = api.run(load(tmp_path), root=tmp_path / "runs", until="preprocess")
+    assert result.error is None and seen == [True]
+    assert not alive.exists()
+
+
+def test_place_that_cannot_be_read_for_a_while_is_no_sign_of_death(tmp_path: Path) -> None:
+    heard, clock = listener(tmp_path)
+    (tmp_path / pulse.NAME).mkdir()  # as if the bucket had a bad moment
+    clock.now = pulse.LOST_AFTER_S
+    heard.check()
+    clock.now += 1
+    with pytest.raises(RuntimeError, match="no sign of life"):
+        heard.check()
 
 
 def test_worker_whose_chief_is_gone_ends_with_the_stage_that_it_waited_for(
