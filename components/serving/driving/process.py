@@ -58,9 +58,8 @@ def measure(
 
     Without scenarios only the answers are compared. Where they differ, that decides of servers that
     were started for this, and of running ones of TensorFlow Serving that have the version: any
-    other may well serve another model. `servers` starts those that no address is
-    given of, and stops them. `kept` gets each result when it is there, and what it has of an
-    earlier attempt is not measured again; answers are compared again all the same.
+    other may well serve another model. `servers` starts those without an address, and stops them.
+    `kept` gets each result when it is there, and what it has is not measured again.
 
     Raises:
         ValueError: packages are missing, or a server cannot serve the model.
