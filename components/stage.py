@@ -116,6 +116,27 @@ class Hardware(Protocol):
         """The lane; the same one on every call."""
 
 
+class SecondsAtPeak(Protocol):
+    """The least time that the model's FLOPs can take, as far as somebody has counted them."""
+
+    def __call__(
+        self,
+        *,
+        accelerator: str,
+        num_parameters: int,
+        precision: str,
+        rows_by_width: Mapping[int, int],
+    ) -> Mapping[int, float] | None:
+        """Seconds by width of a global batch, were all chips at their peak.
+
+        `accelerator` is that of the lane, and `rows_by_width` the rows of a global batch.
+        """
+
+
+def uncounted(**_: Any) -> None:
+    """A `SecondsAtPeak` where nobody has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What a stage gets besides its config and inputs."""
@@ -125,6 +146,7 @@ class Context:
     unfinished: str = ""  # a folder that outlives failed attempts, to go on from; may be a bucket's
     places: Mapping[str, str] = field(default_factory=dict)  # as of `everywhere`
     callbacks: tuple[Any, ...] = ()  # of Keras, the caller's own, for the stage that trains
+    seconds_at_peak: SecondsAtPeak = uncounted  # for the curve of FLOP utilisation
     data_dir: Path | str  # where relative source paths start: a folder, or gs://bucket/folder
     seed: int
     hardware: Hardware

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from .config import RunConfig
 from .errors import StageError
 from .handing_over import hand_over
 from .hardware.preflight.result import load_result
-from .hardware.utilisation import Utilisation, utilisation
+from .hardware.utilisation import Utilisation, seconds_at_peak, utilisation
 from .runlog import RunLog
 
 Status = Literal["blessed", "refused", "failed", "partial"]
@@ -239,6 +240,9 @@ class _Run:
         )
         self.stages.append(facts)
 
+    def _seconds_at_peak(self, **trained: Any) -> Mapping[int, float] | None:
+        return seconds_at_peak(_preflights(self.shelf.root / self.config.name), **trained)
+
     def _make(self, step: plan.Step) -> store.Manifest:
         """Runs one stage in an empty folder and commits what it leaves there."""
         self.log.info(f"{step.name}: running {step.key}", stage=step.name, key=step.key)
@@ -255,6 +259,7 @@ class _Run:
             },
             unfinished=self.shelf.unfinished(step.stage.name, step.key),
             callbacks=self.callbacks,
+            seconds_at_peak=self._seconds_at_peak,
             data_dir=self.config.data_dir,
             seed=self.config.seed,
             hardware=self.hardware,
@@ -305,14 +310,19 @@ def _status(artifacts: dict[type, Any], error: StageError | None) -> Status:
     return "partial"
 
 
-def _utilisation(artifacts: dict[str, Any], folder: Path) -> Utilisation | None:
-    """Of the chips by the training, where a preflight of this run's name lies in its folder."""
-    stored = []
+def _preflights(folder: Path) -> list[Mapping[str, Any]]:
+    """What lies in the folder of a run's name."""
+    stored: list[Mapping[str, Any]] = []
     for path in sorted(folder.glob(store.PREFLIGHTS)):
         with suppress(ValueError, OSError):
             stored.append(load_result(path))
+    return stored
+
+
+def _utilisation(artifacts: dict[str, Any], folder: Path) -> Utilisation | None:
+    """Of the chips by the training, where a preflight of this run's name lies in its folder."""
     trained = [a for a in artifacts.values() if isinstance(a, TrainedModel)]
-    return utilisation(trained[0], stored) if trained else None
+    return utilisation(trained[0], _preflights(folder)) if trained else None
 
 
 def _by_type(artifacts: dict[type, Any]) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> TrainedModel:
         lane=lane,
         log=ctx.log,
         user_callbacks=ctx.callbacks,
+        seconds_at_peak=ctx.seconds_at_peak,
     )
 
 

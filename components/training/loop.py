@@ -10,7 +10,7 @@ import keras
 from ..compiling import check_compiles
 from ..contracts import Rollback, ShardSet, TrainedModel
 from ..modeling import without_preset
-from ..stage import Lane, Log
+from ..stage import Lane, Log, SecondsAtPeak, uncounted
 from . import callbacks
 from .checkpoint import Checkpoints
 from .config import Config
@@ -34,6 +34,7 @@ def train(
     log: Log,
     user_callbacks: tuple[keras.callbacks.Callback, ...] = (),
     lesson: Lesson | None = None,
+    seconds_at_peak: SecondsAtPeak = uncounted,
 ) -> TrainedModel:
     """See `stage.run`. The same seed and number of replicas give the same weights on a CPU, however
     often the training was interrupted.
@@ -61,6 +62,7 @@ def train(
         masks=masks,
         user_callbacks=user_callbacks,
     )
+    fitted.speed.seconds_at_peak = _at_peak(seconds_at_peak, classifier, plan, lane)
     verdict = fitted.fit()
     return TrainedModel(
         uri=str(workdir),
@@ -107,6 +109,19 @@ def _built(
         )
     trainee.num_workers = lane.num_workers
     return plan, classifier, trainee, masks
+
+
+def _at_peak(
+    counted: SecondsAtPeak, classifier: keras.Model, plan: Plan, lane: Lane
+) -> tuple[float, ...] | None:
+    """Seconds of a step of each width, were the chips at their peak."""
+    by_width = counted(
+        accelerator=lane.accelerator,
+        num_parameters=classifier.count_params(),
+        precision=lane.precision,
+        rows_by_width=dict(zip(plan.lengths, plan.rows, strict=True)),
+    )
+    return None if by_width is None else tuple(by_width[width] for width in plan.lengths)
 
 
 def _outcome(fitted: Fitting) -> dict[str, Any]:

@@ -85,17 +85,17 @@ class Recorder(keras.callbacks.Callback):
         window = self._trainee.window
         if window.rows and step >= self._next_point:
             self._next_point = step + self._every
-            self._point(
-                step,
-                {
-                    "step/loss": window.means()["loss"],
-                    "step/mean_loss_of_epoch": logs["loss"],
-                    "step/learning_rate": self._learning_rate(step - 1),
-                    "step/examples_per_s": self._speed.examples_per_s,
-                    "step/tokens_per_s": self._speed.tokens_per_s,
-                    "step/padding_share": self._speed.padding_share,
-                },
-            )
+            scalars = {
+                "step/loss": window.means()["loss"],
+                "step/mean_loss_of_epoch": logs["loss"],
+                "step/learning_rate": self._learning_rate(step - 1),
+                "step/examples_per_s": self._speed.examples_per_s,
+                "step/tokens_per_s": self._speed.tokens_per_s,
+                "step/padding_share": self._speed.padding_share,
+            }
+            if (share := self._speed.flops_utilisation) is not None:
+                scalars["step/model_flops_utilisation"] = share
+            self._point(step, scalars)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ class Speedometer(keras.callbacks.Callback):
         self.num_examples = self.num_tokens = self.num_positions = 0.0
         self.seconds = 0.0
         self.steps_by_width = [0] * num_widths  # that the clock saw
+        self.seconds_at_peak: Sequence[float] | None = None  # of a step, by width; where counted
 
     def facts(self) -> dict[str, Any]:
         """What a later attempt needs, as JSON types."""
@@ -60,6 +61,14 @@ class Speedometer(keras.callbacks.Callback):
     def padding_share(self) -> float:
         """Of the positions that were computed; rows that only fill up a batch are padding, too."""
         return 1 - self.num_tokens / self.num_positions if self.num_positions else 0.0
+
+    @property
+    def flops_utilisation(self) -> float | None:
+        """Of the peak of the chips; None where nobody counted FLOPs, or no step was timed."""
+        if self.seconds_at_peak is None or not self.seconds:
+            return None
+        pairs = zip(self.steps_by_width, self.seconds_at_peak, strict=True)
+        return sum(steps * least for steps, least in pairs) / self.seconds
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         steps = self._trainee.window.steps_by_width

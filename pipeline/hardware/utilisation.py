@@ -24,20 +24,39 @@ class Utilisation:
     share: float  # of the peak
 
 
-def utilisation(model: TrainedModel, preflights: Sequence[Mapping[str, Any]]) -> Utilisation | None:
-    """None without a chip that is known, or a preflight of this chip, model and these batches."""
-    if not model.accelerator or not model.timed_seconds:
-        return None
-    shapes = dict(zip(model.batch_widths, model.batch_rows, strict=True))
-    trained = (model.accelerator, model.num_parameters, model.precision, shapes)
+def seconds_at_peak(
+    preflights: Sequence[Mapping[str, Any]],
+    *,
+    accelerator: str,
+    num_parameters: int,
+    precision: str,
+    rows_by_width: Mapping[int, int],
+) -> dict[int, float] | None:
+    """See `components.stage.SecondsAtPeak`.
+
+    None without a chip that is known, or a preflight of this chip, model and these batches.
+    """
+    trained = (accelerator, num_parameters, precision, dict(rows_by_width))
     for facts in preflights:
         compiled = {width["width"]: width["global_batch_size"] for width in facts["widths"]}
-        if (facts["chip"], facts["num_parameters"], facts["precision"], compiled) != trained:
-            continue
-        by_width = model_flops(facts)
-        timed = zip(model.batch_widths, model.timed_steps, strict=True)
-        flops = sum(steps * by_width[width] for width, steps in timed)
-        target = chips.parse(model.accelerator)
-        peak = target.num_chips * target.chip.peak_flops_per_s
-        return Utilisation(chip=target.name, share=flops / (model.timed_seconds * peak))
+        if (facts["chip"], facts["num_parameters"], facts["precision"], compiled) == trained:
+            target = chips.parse(accelerator)
+            peak = target.num_chips * target.chip.peak_flops_per_s
+            return {width: flops / peak for width, flops in model_flops(facts).items()}
     return None
+
+
+def utilisation(model: TrainedModel, preflights: Sequence[Mapping[str, Any]]) -> Utilisation | None:
+    """None as of `seconds_at_peak`, or where no step was timed."""
+    by_width = seconds_at_peak(
+        preflights,
+        accelerator=model.accelerator,
+        num_parameters=model.num_parameters,
+        precision=model.precision,
+        rows_by_width=dict(zip(model.batch_widths, model.batch_rows, strict=True)),
+    )
+    if by_width is None or not model.timed_seconds:
+        return None
+    timed = zip(model.batch_widths, model.timed_steps, strict=True)
+    seconds = sum(steps * by_width[width] for width, steps in timed)
+    return Utilisation(chip=model.accelerator, share=seconds / model.timed_seconds)

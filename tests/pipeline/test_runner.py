@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.pipeline.hardware import test_utilisation
 from tpuline.components.contracts import Parity, Servable
+from tpuline.components.stage import Context
 from tpuline.pipeline import api, config, plan, runner, store
 from tpuline.pipeline.hardware.config import HardwareConfig
+from tpuline.pipeline.hardware.preflight.result import FORMAT
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 from tpuline.pipeline.runlog import RunLog
 
@@ -51,6 +55,34 @@ def test_source_that_changes_while_it_is_read_is_not_kept(tmp_path: Path) -> Non
     events = (tmp_path / "runs" / "events.jsonl").read_text().splitlines()
     errors = [event for event in map(json.loads, events) if event["kind"] == "error"]
     assert "Traceback" in errors[0]["traceback"]
+
+
+def test_stage_is_told_what_a_preflight_in_the_folder_of_the_run_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").write_text(rows(300))
+    loaded = load(tmp_path)
+    (step,) = plan.make(loaded, until="preprocess")
+    told, original = [], step.stage.run
+
+    def run(config: Any, inputs: Any, ctx: Context) -> Any:
+        told.append(
+            ctx.seconds_at_peak(
+                accelerator="v5e-8",
+                num_parameters=1000,
+                precision="mixed_bfloat16",
+                rows_by_width={32: 128, 64: 64},
+            )
+        )
+        return original(config, inputs, ctx)
+
+    monkeypatch.setattr(step.stage.module, "run", run)
+    place = tmp_path / "runs" / "small"
+    place.mkdir(parents=True)
+    facts = test_utilisation.preflight()
+    (place / "preflight-v5e-8.json").write_text(json.dumps(facts | {"format": FORMAT}))
+    assert execute(loaded, (step,), tmp_path / "runs").status == "partial"
+    assert told[0] is not None and set(told[0]) == {32, 64}
 
 
 def test_reuse_says_when_other_libraries_made_the_artifact(tmp_path: Path) -> None:

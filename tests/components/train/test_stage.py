@@ -17,11 +17,10 @@ from tests.components.training import toy
 from tests.xla import needs_xla_for_cpus
 from tpuline.components.contracts import ShardSet, TrainedModel
 from tpuline.components.modeling import BagSpec, build
-from tpuline.components.stage import Context
+from tpuline.components.stage import Context, uncounted
 from tpuline.components.train import stage
-from tpuline.components.training import dataset, loop, plan, speed
+from tpuline.components.training import dataset, loop, plan
 from tpuline.components.training.hosts import seen_by_all_hosts
-from tpuline.components.training.progress import Totals
 from tpuline.components.training.trainee import Trainee
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
@@ -46,6 +45,7 @@ def train(
     callbacks: tuple[Any, ...] = (),
     log: toy.Memory | None = None,
     seed: int = 7,
+    seconds_at_peak: Any = uncounted,
     **fields: Any,
 ) -> Done:
     shards = toy.shard_set(folder / "shards")
@@ -60,6 +60,7 @@ def train(
         hardware=hardware,
         log=log,
         callbacks=callbacks,
+        seconds_at_peak=seconds_at_peak,
     )
     config = stage.Config(**({"model": SMALL, "global_batch_size": 8} | fields))
     return Done(shards, workdir, log, stage.run(config, stage.Inputs(shards=shards), context))
@@ -148,25 +149,6 @@ def test_throughput_counts_real_rows_and_tokens(done: Done) -> None:
     assert done.trained.tokens_per_s / done.trained.examples_per_s == pytest.approx(
         mean_tokens, rel=0.1
     )
-
-
-def test_speed_leaves_out_the_first_window_of_each_width() -> None:
-    @dataclass
-    class Stub:
-        window: Totals
-        window_seconds: float
-        shapes = ((4, 8), (2, 16))
-
-    stub: Any = Stub(Totals(), 0.0)
-    meter = speed.Speedometer(stub, 2)
-    for seconds, steps in ((10.0, [2, 0]), (2.0, [2, 0]), (8.0, [1, 1]), (3.0, [0, 2])):
-        stub.window = Totals(rows=10.0, tokens=50.0, steps_by_width=steps)
-        stub.window_seconds = seconds
-        meter.on_train_batch_end(0)
-    assert meter.examples_per_s == 2 * 10.0 / 5.0
-    assert meter.tokens_per_s == 2 * 50.0 / 5.0
-    assert meter.steps_by_width == [2, 2]
-    assert meter.padding_share == pytest.approx(1 - 100 / (2 * 4 * 8 + 2 * 2 * 16))
 
 
 def test_input_verdict_stands_with_what_was_trained(done: Done) -> None:

@@ -1,4 +1,4 @@
-"""Curves in a real local store of MLflow."""
+"""Curves in TensorBoard's files, and in a real local store of MLflow."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from mlflow import MlflowClient
 
-from tests.components.train.test_stage import SMALL, train
+from tests.components.train.test_stage import SMALL, Done, train
 from tests.components.training import toy
 from tpuline.components.stage import Context
 from tpuline.components.train import stage
@@ -102,3 +103,41 @@ def test_password_in_the_address_is_refused() -> None:
 def test_where_the_curves_go_makes_no_other_model(tmp_path: Path, store: MlflowConfig) -> None:
     plain, logged = stage.Config(), stage.Config(mlflow=store)
     assert stage.identity(plain, tmp_path) == stage.identity(logged, tmp_path)
+
+
+def curve(done: Done, tag: str) -> list[float]:
+    """As TensorBoard's files hold it."""
+    events = [
+        tf.compat.v1.Event.FromString(record)
+        for file in sorted((done.workdir / "tensorboard").iterdir())
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    ]
+    values = [value for event in events for value in event.summary.value if value.tag == tag]
+    return [float(tf.make_ndarray(value.tensor)) for value in values]
+
+
+def test_utilisation_is_a_curve_where_flops_are_counted(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def counted(**trained: Any) -> dict[int, float]:
+        asked.append(trained)
+        return {width: width / 1000 for width in trained["rows_by_width"]}
+
+    made = train(tmp_path, epochs=2, buckets=(6,), steps_per_call=3, seconds_at_peak=counted)
+    model = made.trained
+    assert asked == [
+        {
+            "accelerator": "",
+            "num_parameters": model.num_parameters,
+            "precision": "float32",
+            "rows_by_width": dict(zip(model.batch_widths, model.batch_rows, strict=True)),
+        }
+    ]
+    timed = zip(model.timed_steps, model.batch_widths, strict=True)
+    share = sum(steps * width / 1000 for steps, width in timed) / model.timed_seconds
+    assert all(model.timed_steps)
+    assert curve(made, "step/model_flops_utilisation")[-1] == pytest.approx(share)
+
+
+def test_nobody_counted_flops_and_there_is_no_curve_of_them(tmp_path: Path) -> None:
+    assert not curve(train(tmp_path, epochs=1), "step/model_flops_utilisation")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tpuline.components.training import speed
+from tpuline.components.training.progress import Totals
 from tpuline.components.training.speed import Alone, judge_input
 
 ROWS = 64  # a batch
@@ -67,3 +69,25 @@ def test_step_that_sets_the_pace_needs_no_look_at_the_input() -> None:
     verdict = judged(step_s=0.1, parse_s=0.05)
     assert (verdict.bound, verdict.wait_share, verdict.slowest) == ("step", 0.0, None)
     assert verdict.examples_per_s_without_input == pytest.approx(ROWS / 0.1)
+
+
+def test_speed_leaves_out_the_first_window_of_each_width() -> None:
+    @dataclass
+    class Stub:
+        window: Totals
+        window_seconds: float
+        shapes = ((4, 8), (2, 16))
+
+    stub: Any = Stub(Totals(), 0.0)
+    meter = speed.Speedometer(stub, 2)
+    for seconds, steps in ((10.0, [2, 0]), (2.0, [2, 0]), (8.0, [1, 1]), (3.0, [0, 2])):
+        stub.window = Totals(rows=10.0, tokens=50.0, steps_by_width=steps)
+        stub.window_seconds = seconds
+        meter.on_train_batch_end(0)
+    assert meter.examples_per_s == 2 * 10.0 / 5.0
+    assert meter.tokens_per_s == 2 * 50.0 / 5.0
+    assert meter.steps_by_width == [2, 2]
+    assert meter.padding_share == pytest.approx(1 - 100 / (2 * 4 * 8 + 2 * 2 * 16))
+    assert meter.flops_utilisation is None
+    meter.seconds_at_peak = (0.5, 0.25)
+    assert meter.flops_utilisation == (2 * 0.5 + 2 * 0.25) / 5.0

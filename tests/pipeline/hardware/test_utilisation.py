@@ -13,7 +13,7 @@ from tests.pipeline import run_facts
 from tpuline.pipeline import runner
 from tpuline.pipeline.hardware import chips
 from tpuline.pipeline.hardware.preflight.result import FORMAT
-from tpuline.pipeline.hardware.utilisation import utilisation
+from tpuline.pipeline.hardware.utilisation import seconds_at_peak, utilisation
 
 WIDTHS = {32: (128, 2e12), 64: (64, 3e12)}  # width: rows of a global batch, FLOPs of a replica
 
@@ -64,6 +64,18 @@ def test_nothing_is_said_without_a_preflight_of_this_chip_model_and_batches(
 ) -> None:
     assert utilisation(trained(**changes), [preflight()]) is None
     assert utilisation(trained(), []) is None
+
+
+def test_seconds_at_peak_are_of_a_global_batch_on_all_chips() -> None:
+    found = seconds_at_peak(
+        [preflight("v6e-8"), preflight()],
+        accelerator="v5e-8",
+        num_parameters=1000,
+        precision="mixed_bfloat16",
+        rows_by_width={32: 128, 64: 64},
+    )
+    peak = chips.parse("v5e-8").chip.peak_flops_per_s  # of each of 8 chips and replicas
+    assert found == {32: pytest.approx(2e12 / peak), 64: pytest.approx(3e12 / peak)}
 
 
 def test_run_finds_the_preflight_in_its_folder_among_what_is_none(tmp_path: Path) -> None:
