@@ -15,10 +15,14 @@ import psutil
 import pytest
 
 from tests.components.evaluate.conftest import Recorder
+from tests.components.export import toy
 from tests.components.serving import versions
 from tpuline.components.contracts import Servable
+from tpuline.components.export import stage as export
+from tpuline.components.export import threshold
+from tpuline.components.modeling import BagSpec
 from tpuline.components.serving import labels, targets, wire
-from tpuline.components.serving.agreement import Rule
+from tpuline.components.serving.agreement import Rule, rule_of
 from tpuline.components.serving.clients import kserve
 from tpuline.components.serving.clients.connections import HttpConnections, RequestFailed
 from tpuline.components.serving.servers import triton
@@ -55,6 +59,30 @@ def test_triton_serves_pairs_of_texts(
     with targets.connect(place.target, model="pairs") as client:
         answer = client.texts([["a", "b"], ["good", "bad"]])
     assert answer["label"].tolist() == [b"positive", b"negative"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_triton_answers_several_labels_as_in_process(servers: Servers, tmp_path: Path) -> None:
+    shards = toy.write_shards(tmp_path / "shards", several=True)
+    inputs = export.Inputs(
+        shards=shards, model=toy.write_model(tmp_path / "model", shards, BagSpec())
+    )
+    several = export.run(
+        export.Config(threshold=threshold.Rule()), inputs, toy.context(tmp_path / "out")
+    )
+    folder, rule = Path(several.uri) / several.saved_model_dir, rule_of(several)
+    rows = wire.texts_to_ask([("dull plot",), ("great film",), ("the dull great",), ("",)])
+    with targets.connect(targets.parse("in_process"), folder=folder) as local:
+        expected = wire.ask(local, rows)
+    for transport in ("http", "grpc"):
+        place = servers.place(targets.parse(f"triton+{transport}"), folder, "several")
+        with targets.connect(place.target, model="several") as client:
+            check = wire.check(client, expected, target=transport, rule=rule)
+            on = client.texts([["dull plot", "", "great", "dull great"]])["labels_on"]
+        assert check.first_difference == "" and check.num_texts == len(rows)
+        assert on.dtype == bool and on.shape == (4, 3)
+        assert on.any() and not on.all()
 
 
 @pytest.mark.slow
