@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import plots, report_load
+from . import plots, report_load, report_warnings
 from .report_data import shares_in_words
 from .report_text import batch_of, headline, input_verdict, kind, rollbacks, size, text
 
@@ -57,6 +57,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         or (document["choice"] is not None and len(document["choice"]["variants"]) > 1),
         started=_moment(document["started"]),
         reasons=_reasons(document),
+        warnings=report_warnings.lines(document),
         numbers=_numbers(document),
         figures=_figures(facts, document),
         labels=_folded(_label_rows(document["data"])),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import report_data, report_load
+from . import report_data, report_load, report_warnings
 
 
 def text(value: float | None, form: str) -> str:
@@ -67,7 +67,7 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
         *_summary_data(document["data"]),
         *[(s["name"], f"{s['status']}, {text(s['seconds'], ',.1f')} s, {s['key']}")
           for s in document["stages"]],
-        *[("warning", warning) for warning in document["warnings"]],
+        *[("warning", warning) for warning in report_warnings.lines(document)],
     ]  # fmt: skip
     return lines + [f"  {name:<11} {fact}" for name, fact in rows]
 
