@@ -182,7 +182,7 @@ class TrainedModel:
     rollbacks: tuple[Rollback, ...] = ()
     input: InputVerdict | None = None  # None: too short to tell
     accelerator: str = ""  # "v5e-8"; "" where it is no TPU, or of a kind unknown
-    timed_steps: tuple[int, ...] = ()  # steps of each width that the speeds are taken from
+    timed_steps: tuple[float, ...] = ()  # steps of each width that the speeds are taken from
     timed_seconds: float = 0.0
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of weights and computation
     quantization: Literal["int8", "int4"] | None = None  # how the weights are stored

@@ -147,11 +147,12 @@ class Books:
             "num_resumed": self.num_resumed,
         }
 
-    def restore(self, facts: dict[str, Any]) -> None:
-        """Takes up what `facts` told."""
+    def restore(self, facts: dict[str, Any], *, same_hardware: bool) -> None:
+        """Takes up what `facts` told, but for speeds of other hardware."""
         self.best.restore(facts["best"])
         self.recorder.restore(facts["recorder"])
-        self.speed.restore(facts["speed"])
+        if same_hardware:
+            self.speed.restore(facts["speed"])
         self.num_resumed = max(self.num_resumed, facts["num_resumed"])
 
 
@@ -192,11 +193,13 @@ class Checkpointer(keras.callbacks.Callback):
         books: Books,
         *,
         plan: dict[str, Any],
+        hardware: str,
         every: int,
         log: Log,
     ) -> None:
         super().__init__()
         self._plan = plan  # what decides in which order rows come, as JSON types
+        self._hardware = hardware  # in words
         self._trainee, self._checkpoints, self._books = trainee, checkpoints, books
         self._every, self._log = every, log
         self._totals = Totals()  # of the epoch so far
@@ -206,6 +209,8 @@ class Checkpointer(keras.callbacks.Callback):
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Puts everything back to where `checkpoint` was saved.
+
+        On other hardware it goes on as well, with a warning and a clock that begins anew.
 
         Raises:
             ValueError: it is of other batches or another number of hosts.
@@ -225,7 +230,13 @@ class Checkpointer(keras.callbacks.Callback):
             **facts["progress"] | ({"skipped": skipped} if skipped else {})
         )
         self._totals = Totals(**facts["totals"])
-        self._books.restore(facts["books"])
+        self._books.restore(facts["books"], same_hardware=facts["hardware"] == self._hardware)
+        if facts["hardware"] != self._hardware:
+            self._log.warning(
+                f"train: going on at step {checkpoint.step:,} on {self._hardware}, and began on "
+                f"{facts['hardware']}: weights and curves are those of neither alone; speeds are "
+                "told of what is trained from here on"
+            )
         checkpoint.fetch_best(self._books.best.path)
         self._saved_at, self._restored = checkpoint.step, True
 
@@ -237,6 +248,7 @@ class Checkpointer(keras.callbacks.Callback):
         arrays = self._finite_arrays()
         facts = {
             "plan": self._plan,
+            "hardware": self._hardware,
             "progress": asdict(progress),
             "totals": asdict(self._totals),
             "books": self._books.facts(),

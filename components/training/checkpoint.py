@@ -22,7 +22,7 @@ import numpy as np
 from .. import files
 from ..stage import Log
 
-FORMAT = 2
+FORMAT = 3
 _FACTS, _STATE, BEST = "checkpoint.json", "state.npz", "best.weights.h5"
 
 
@@ -61,6 +61,7 @@ class Checkpoints:
     ) -> None:
         self.place, self._keep, self._identity, self._log = place, keep, identity, log
         self._writes = writes
+        self._torn: set[str] = set()  # names, as far as seen
 
     def save(
         self,
@@ -70,14 +71,14 @@ class Checkpoints:
         arrays: Mapping[str, np.ndarray],
         best: Path | None,
     ) -> None:
-        """Writes one and removes what is older than the last `keep`.
+        """Writes one and removes those before the last `keep`, and what is left of torn ones.
 
         Raises:
             OSError: it could not be written, a full disk say; those before it are untouched.
         """
         if not self._writes:
             return
-        before = self._folders()
+        before, whole = self._folders()
         number = 1 + int(before[-1].partition(".")[0]) if before else 0
         folder = files.join(self.place, f"{number:06d}.step-{step}")
         try:
@@ -95,24 +96,27 @@ class Checkpoints:
             files.write_bytes(files.join(folder, _FACTS), json.dumps(told).encode())
         except OSError as error:
             files.remove_folder(folder)
-            kept = f"{before[-1]} is kept" if before else "there is none before it"
+            kept = f"{whole[-1]} is kept" if whole else "there is none before it"
             raise OSError(
                 f"train: the checkpoint of step {step} could not be written to {self.place} "
                 f"({error}); {kept}; make room and run the same command again"
             ) from error
-        for old in before[: len(before) + 1 - self._keep]:
+        for old in sorted({*before} - {*whole[len(whole) + 1 - self._keep :]}):
             files.remove_folder(files.join(self.place, old))
 
     def latest(self) -> Checkpoint | None:
-        """The newest whole one; torn ones are passed over with a warning.
+        """The newest whole one; torn ones are passed over with a warning, and so is it told when
+        there is no other.
 
         Raises:
             ValueError: it is that of another config, seed or data, or of another version.
         """
-        for name in reversed(self._folders()):
+        names, _ = self._folders()
+        for name in reversed(names):
             folder = files.join(self.place, name)
             told = _whole(folder)
             if told is None:
+                self._torn.add(name)
                 self._log.warning(f"train: a checkpoint is torn and was passed over: {folder}")
                 continue
             if told["identity"] != self._identity:
@@ -126,13 +130,21 @@ class Checkpoints:
                 folder=folder,
                 has_best=BEST in told["files"],
             )
+        if names:
+            self._log.warning(
+                f"train: no checkpoint in {self.place} is whole; training begins anew"
+            )
         return None
 
-    def _folders(self) -> list[str]:
-        """Names of checkpoints, torn ones too, in the order in which they were written."""
+    def _folders(self) -> tuple[list[str], list[str]]:
+        """Names of checkpoints in the order in which they were written: all, torn ones too, and
+        those that have their last file and were not found to be torn.
+        """
         start = self.place.rstrip("/") + "/"
-        names = {info.path.removeprefix(start).split("/")[0] for info in files.below(self.place)}
-        return sorted(name for name in names if name.partition(".")[0].isdigit())
+        parts = [info.path.removeprefix(start).split("/") for info in files.below(self.place)]
+        parts = [part for part in parts if part[0].partition(".")[0].isdigit()]
+        ended = {part[0] for part in parts if part[1:] == [_FACTS]}
+        return sorted({part[0] for part in parts}), sorted(ended - self._torn)
 
 
 def _write_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

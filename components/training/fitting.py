@@ -223,6 +223,8 @@ def fitting(
                 "train_steps": plan.train_steps,
                 "num_hosts": lane.num_hosts,
             },
+            hardware=f"{lane.num_replicas} x {lane.accelerator or lane.strategy_name}, "
+            f"{lane.precision}",
             every=config.checkpoint_every,
             log=log,
         ),

@@ -28,13 +28,13 @@ class Totals:
     tokens: float = 0.0
     found: float = 0.0
     named: float = 0.0
-    steps_by_width: list[int] = field(default_factory=list)
+    steps_by_width: list[float] = field(default_factory=list)  # halves where two hosts differ
 
     def add(self, other: Totals) -> None:
         """Adds the sums of one more window."""
         for name in SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        ours = self.steps_by_width or [0] * len(other.steps_by_width)
+        ours = self.steps_by_width or [0.0] * len(other.steps_by_width)
         self.steps_by_width = [a + b for a, b in zip(ours, other.steps_by_width, strict=True)]
 
     def means(self) -> dict[str, float]:

@@ -41,6 +41,7 @@ class Recorder(keras.callbacks.Callback):
         self._learning_rate, self._speed, self._log = learning_rate, speed, log
         self._points: list[tuple[int, dict[str, float]]] = []
         self._next_point = 0
+        self._examples_per_s = 0.0  # as the last point of the curve has it
         self._seconds = 0.0  # of the epoch so far
         self._then = 0.0
 
@@ -78,24 +79,24 @@ class Recorder(keras.callbacks.Callback):
         self._clock()
         logs = logs or {}
         step = self._trainee.progress.num_steps
+        window, is_point = self._trainee.window, step >= self._next_point
+        lap = self._speed.lap() if window.rows and is_point else {}
+        self._examples_per_s = lap.get("examples_per_s", self._examples_per_s)
         note = f"loss {logs['loss']:.3f} acc {logs['accuracy']:.3f}"
-        if speed := self._speed.examples_per_s:
-            note += f" {speed:.0f} examples/s"
+        if self._examples_per_s:
+            note += f" {self._examples_per_s:.0f} examples/s"
         self._log.progress("train", step, self._num_steps, note=note)
-        window = self._trainee.window
-        if window.rows and step >= self._next_point:
+        if window.rows and is_point:
             self._next_point = step + self._every
-            scalars = {
-                "step/loss": window.means()["loss"],
-                "step/mean_loss_of_epoch": logs["loss"],
-                "step/learning_rate": self._learning_rate(step - 1),
-                "step/examples_per_s": self._speed.examples_per_s,
-                "step/tokens_per_s": self._speed.tokens_per_s,
-                "step/padding_share": self._speed.padding_share,
-            }
-            if (share := self._speed.flops_utilisation) is not None:
-                scalars["step/model_flops_utilisation"] = share
-            self._point(step, scalars)
+            self._point(
+                step,
+                {
+                    "step/loss": window.means()["loss"],
+                    "step/mean_loss_of_epoch": logs["loss"],
+                    "step/learning_rate": self._learning_rate(step - 1),
+                    **{f"step/{name}": value for name, value in lap.items()},
+                },
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._clock()

@@ -35,8 +35,10 @@ class Speedometer(keras.callbacks.Callback):
         self._met = [False] * num_widths
         self.num_examples = self.num_tokens = self.num_positions = 0.0
         self.seconds = 0.0
-        self.steps_by_width = [0] * num_widths  # that the clock saw
+        self.steps_by_width = [0.0] * num_widths  # that the clock saw
         self.seconds_at_peak: Sequence[float] | None = None  # of a step, by width; where counted
+        self.runs = False  # the clock, since something of this process did not compile
+        self._lap = self._totals()
 
     def facts(self) -> dict[str, Any]:
         """What a later attempt needs, as JSON types."""
@@ -46,6 +48,7 @@ class Speedometer(keras.callbacks.Callback):
         """Takes up what `facts` told."""
         for name in _KEPT:
             setattr(self, name, facts[name])
+        self._lap = self._totals()
 
     @property
     def examples_per_s(self) -> float:
@@ -57,18 +60,30 @@ class Speedometer(keras.callbacks.Callback):
         """As `examples_per_s`; padding is not counted."""
         return self.num_tokens / self.seconds if self.seconds else 0.0
 
-    @property
-    def padding_share(self) -> float:
-        """Of the positions that were computed; rows that only fill up a batch are padding, too."""
-        return 1 - self.num_tokens / self.num_positions if self.num_positions else 0.0
+    def lap(self) -> dict[str, float]:
+        """Of the windows since the last call, by name; nothing when the clock stood still.
 
-    @property
-    def flops_utilisation(self) -> float | None:
-        """Of the peak of the chips; None where nobody counted FLOPs, or no step was timed."""
-        if self.seconds_at_peak is None or not self.seconds:
-            return None
-        pairs = zip(self.steps_by_width, self.seconds_at_peak, strict=True)
-        return sum(steps * least for steps, least in pairs) / self.seconds
+        `padding_share` is of the positions that were computed: rows that only fill up a batch are
+        padding, too. `model_flops_utilisation` is there where somebody counted FLOPs.
+        """
+        before, self._lap = self._lap, self._totals()
+        pairs = zip(self._lap, before, strict=True)
+        seconds, examples, tokens, positions, *steps = (now - then for now, then in pairs)
+        if not seconds:
+            return {}
+        told = {
+            "examples_per_s": examples / seconds,
+            "tokens_per_s": tokens / seconds,
+            "padding_share": 1 - tokens / positions,
+        }
+        if self.seconds_at_peak is not None:
+            at_peak = sum(n * each for n, each in zip(steps, self.seconds_at_peak, strict=True))
+            told["model_flops_utilisation"] = at_peak / seconds
+        return told
+
+    def _totals(self) -> tuple[float, ...]:
+        counted = self.num_examples, self.num_tokens, self.num_positions
+        return self.seconds, *counted, *self.steps_by_width
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         steps = self._trainee.window.steps_by_width
@@ -78,6 +93,7 @@ class Speedometer(keras.callbacks.Callback):
         self._met = [met or n > 0 for n, met in zip(steps, self._met, strict=True)]
         if new:
             return
+        self.runs = True
         self.seconds += self._trainee.window_seconds
         self.num_examples += self._trainee.window.rows
         self.num_tokens += self._trainee.window.tokens
@@ -102,13 +118,12 @@ class Profiler(keras.callbacks.Callback):
         self._running = False
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        # The clock stands still while something compiles.
-        if self._left and self._speed.seconds and not self._running:
+        if self._left and self._speed.runs and not self._running:
             tf.profiler.experimental.start(str(self._folder))
             self._running = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if self._running:
+        if self._running and self._trainee.window.rows:  # else left out, or done before
             self._left -= 1
             if not self._left:
                 self.close()

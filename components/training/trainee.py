@@ -223,7 +223,7 @@ class Trainee(keras.Model):
         self._begin[kind] = window.stop
         if kind == "train":
             window = range(max(window.start, self.progress.step), window.stop)
-            self.window = Totals(steps_by_width=[0] * len(self.shapes))
+            self.window = Totals(steps_by_width=[0.0] * len(self.shapes))
             if not window:  # done before the training was taken up again
                 return self.totals.means()
             self.progress.step = window.stop
@@ -236,7 +236,7 @@ class Trainee(keras.Model):
         self._all_stop = sums.pop() > 0
         broken = sums.pop() > 0
         num_replicas = self.distribute_strategy.num_replicas_in_sync
-        steps = [round(n / num_replicas) for n in sums[len(SUMS) :]]
+        steps = [n / num_replicas for n in sums[len(SUMS) :]]  # hosts may be at other buckets
         self.window = Totals(**dict(zip(SUMS, sums, strict=False)), steps_by_width=steps)
         name = "loss" if kind == "train" else "val_loss"
         if not math.isfinite(self.window.loss):

@@ -123,8 +123,10 @@ def test_tensorboard_shows_every_epoch(done: Done) -> None:
     steps = [record.step for record in done.trained.history]
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
         assert seen[f"epoch/{name}"] == steps
-    assert seen["step/loss"] == seen["step/tokens_per_s"] == windows(done)
-    assert seen["step/padding_share"] == windows(done)
+    assert seen["step/loss"] == windows(done)
+    timed = [step for step in windows(done) if step in seen["step/tokens_per_s"]]
+    assert seen["step/padding_share"] == seen["step/tokens_per_s"] == timed  # others compiled
+    assert len(windows(done)) - 3 <= len(timed) < len(windows(done))
     assert seen["input/wait_share"] == steps[-1:]
 
 

@@ -109,11 +109,29 @@ def test_torn_checkpoint_is_passed_over_for_the_one_before(
     newest = kept.latest()
     assert newest is not None and newest.step == 1
     assert "torn and was passed over: " in log.infos[-1][0]
-    # The torn one does not push out those that are whole.
-    last = Checkpoints(str(tmp_path), keep=1, identity="i", log=log)
-    save(last, 1)
-    newest = last.latest()
-    assert newest is not None and newest.facts == {"n": 1}
+    # The torn one does not push out those that are whole, and goes away.
+    save(kept, 3)
+    assert {path.name for path in tmp_path.iterdir()} == {"000000.step-1", "000002.step-3"}
+    newest = kept.latest()
+    assert newest is not None and newest.step == 3
+
+
+def test_save_that_was_killed_pushes_out_no_whole_checkpoint(tmp_path: Path) -> None:
+    kept = Checkpoints(str(tmp_path), keep=2, identity="i", log=toy.Memory())
+    save(kept, 1)
+    save(kept, 2)
+    (tmp_path / "000001.step-2" / "checkpoint.json").unlink()
+    save(Checkpoints(str(tmp_path), keep=2, identity="i", log=toy.Memory()), 3)
+    assert {path.name for path in tmp_path.iterdir()} == {"000000.step-1", "000002.step-3"}
+
+
+def test_training_that_begins_anew_for_want_of_a_whole_checkpoint_says_so(tmp_path: Path) -> None:
+    log = toy.Memory()
+    kept = Checkpoints(str(tmp_path), keep=2, identity="i", log=log)
+    save(kept, 1)
+    (tmp_path / "000000.step-1" / "checkpoint.json").unlink()
+    assert kept.latest() is None
+    assert "is whole; training begins anew" in log.infos[-1][0]
 
 
 def test_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:

@@ -87,7 +87,30 @@ def test_speed_leaves_out_the_first_window_of_each_width() -> None:
     assert meter.examples_per_s == 2 * 10.0 / 5.0
     assert meter.tokens_per_s == 2 * 50.0 / 5.0
     assert meter.steps_by_width == [2, 2]
-    assert meter.padding_share == pytest.approx(1 - 100 / (2 * 4 * 8 + 2 * 2 * 16))
-    assert meter.flops_utilisation is None
-    meter.seconds_at_peak = (0.5, 0.25)
-    assert meter.flops_utilisation == (2 * 0.5 + 2 * 0.25) / 5.0
+    assert meter.runs
+    assert meter.lap() == {
+        "examples_per_s": 2 * 10.0 / 5.0,
+        "tokens_per_s": 2 * 50.0 / 5.0,
+        "padding_share": pytest.approx(1 - 100 / (2 * 4 * 8 + 2 * 2 * 16)),
+    }
+
+
+def test_lap_is_of_the_windows_since_the_one_before() -> None:
+    window = Totals(rows=10.0, tokens=50.0, steps_by_width=[2.0, 0.5])  # two hosts were at odds
+    stub: Any = SimpleNamespace(shapes=((4, 8), (2, 16)), window=window, window_seconds=1.0)
+    meter = speed.Speedometer(stub, 2)
+    meter.seconds_at_peak = (0.1, 0.2)
+    meter.on_train_batch_end(0)
+    assert meter.lap() == {} and not meter.runs  # it compiled
+    for stub.window_seconds in (1.0, 3.0):
+        meter.on_train_batch_end(0)
+    assert meter.lap()["examples_per_s"] == 2 * 10.0 / 4.0
+    stub.window_seconds = 5.0
+    meter.on_train_batch_end(0)
+    lap = meter.lap()
+    assert (lap["examples_per_s"], meter.examples_per_s) == (10.0 / 5.0, 3 * 10.0 / 9.0)
+    assert lap["model_flops_utilisation"] == pytest.approx((2 * 0.1 + 0.5 * 0.2) / 5.0)
+    assert lap["padding_share"] == pytest.approx(1 - 50 / (2 * 4 * 8 + 0.5 * 2 * 16))
+    later = speed.Speedometer(stub, 2)
+    later.restore(meter.facts())
+    assert later.lap() == {} and not later.runs
