@@ -28,7 +28,7 @@ from . import machine, plan, report, store
 from .config import RunConfig
 from .errors import StageError
 from .handing_over import hand_over
-from .hardware.preflight.result import load_result
+from .hardware.preflight.result import load_result, model_facts
 from .hardware.utilisation import Utilisation, seconds_at_peak, utilisation
 from .runlog import RunLog
 
@@ -89,7 +89,7 @@ def execute(
         warnings=tuple(log.warnings),
         error=str(error) if error else None,
         failed_variants=tuple(run.failed_variants),
-        utilisation=_utilisation(run.artifacts, folder),
+        utilisation=_utilisation(run.artifacts, run.preflights()),
         **_by_type(run.judged()),
     )
     reported = False
@@ -241,7 +241,15 @@ class _Run:
         self.stages.append(facts)
 
     def _seconds_at_peak(self, **trained: Any) -> Mapping[int, float] | None:
-        return seconds_at_peak(_preflights(self.shelf.root / self.config.name), **trained)
+        return seconds_at_peak(self.preflights(), **trained)
+
+    def preflights(self) -> list[Mapping[str, Any]]:
+        """Of this config's model, as far as they lie in the folder of the run's name."""
+        wanted, found = model_facts(self.config.sections["train"].model), []
+        for path in sorted((self.shelf.root / self.config.name).glob(store.PREFLIGHTS)):
+            with suppress(ValueError, OSError):
+                found.append(load_result(path))
+        return [facts for facts in found if facts["model"] == wanted]
 
     def _make(self, step: plan.Step) -> store.Manifest:
         """Runs one stage in an empty folder and commits what it leaves there."""
@@ -310,19 +318,12 @@ def _status(artifacts: dict[type, Any], error: StageError | None) -> Status:
     return "partial"
 
 
-def _preflights(folder: Path) -> list[Mapping[str, Any]]:
-    """What lies in the folder of a run's name."""
-    stored: list[Mapping[str, Any]] = []
-    for path in sorted(folder.glob(store.PREFLIGHTS)):
-        with suppress(ValueError, OSError):
-            stored.append(load_result(path))
-    return stored
-
-
-def _utilisation(artifacts: dict[str, Any], folder: Path) -> Utilisation | None:
-    """Of the chips by the training, where a preflight of this run's name lies in its folder."""
+def _utilisation(
+    artifacts: dict[str, Any], preflights: list[Mapping[str, Any]]
+) -> Utilisation | None:
+    """Of the chips by the training."""
     trained = [a for a in artifacts.values() if isinstance(a, TrainedModel)]
-    return utilisation(trained[0], _preflights(folder)) if trained else None
+    return utilisation(trained[0], preflights) if trained else None
 
 
 def _by_type(artifacts: dict[type, Any]) -> dict[str, Any]:

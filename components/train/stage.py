@@ -15,7 +15,7 @@ from ..stage import Context
 from ..training.config import Config
 from ..training.hosts import seen_by_all_hosts
 
-VERSION = 2
+VERSION = 3
 USES = frozenset({"seed", "hardware"})
 WORKERS = True
 

@@ -37,15 +37,22 @@ def bucket_lengths(
 
 
 def choose_lengths(
-    length_counts: Sequence[int], most: int, *, sequence_length: int, multiple: int = 8
+    length_counts: Sequence[int],
+    most: int,
+    *,
+    sequence_length: int,
+    longest: int = 1,
+    multiple: int = 8,
 ) -> tuple[int, ...]:
     """At most `most` widths, multiples of `multiple`, that pad the rows least.
 
-    `length_counts[n]` rows have n tokens. The last width takes the longest row; none is above
-    `sequence_length`, which need not be a multiple. Exact over the multiples, or over 128 evenly
-    spaced ones of them where there are more; fewer widths are returned where more gain nothing.
+    `length_counts[n]` rows have n tokens. The last width takes the longest of them, and a row of
+    `longest` tokens, which another split may have; none is above `sequence_length`, which need not
+    be a multiple. Exact over the multiples, or over 128 evenly spaced ones of them where there are
+    more; fewer widths are returned where more gain nothing.
     """
-    longest = max((n for n, count in enumerate(length_counts) if count), default=1)
+    longest = max(longest, *(n for n, count in enumerate(length_counts) if count), 1)
+    length_counts = [*length_counts, *[0] * (longest + 1 - len(length_counts))]
     step = multiple * -(-longest // (multiple * _MOST_CANDIDATES))
     ends = [min(end, sequence_length) for end in range(step, longest + step, step)]
     rows = [0, *itertools.accumulate(length_counts)]
@@ -73,19 +80,15 @@ def choose_lengths(
     return tuple(sorted(widths))
 
 
-def batch_rows(
-    lengths: Sequence[int], *, widest: int, constant_tokens: bool, multiple: int
-) -> tuple[int, ...]:
+def batch_rows(lengths: Sequence[int], *, widest: int, constant_tokens: bool) -> tuple[int, ...]:
     """Rows of a global batch of each width.
 
     `widest` rows at the last width; with `constant_tokens` narrower ones take as many more as
-    keep the positions of a step about the same, never more of them, in multiples of `multiple`
-    (the replicas, times what a chip likes).
+    keep the positions of a step about the same, never more of them.
     """
     if not constant_tokens:
         return (widest,) * len(lengths)
-    positions = widest * lengths[-1]
-    return tuple(max(positions // length // multiple * multiple, widest) for length in lengths)
+    return tuple(widest * lengths[-1] // length for length in lengths)
 
 
 def rows_per_bucket(length_counts: Sequence[int], lengths: Sequence[int]) -> tuple[int, ...]:
@@ -101,19 +104,26 @@ def num_batches(
 ) -> tuple[int, ...]:
     """Batches of each width in one pass; the last of a bucket is filled up, so each rounds up.
 
-    `rows` are those of a batch of each width.
+    `rows` are those that a batch of each width takes.
     """
     counts = rows_per_bucket(length_counts, lengths)
     return tuple(-(-count // size) for count, size in zip(counts, rows, strict=True))
 
 
 def padding_share(
-    length_counts: Sequence[int], lengths: Sequence[int], rows: Sequence[int]
+    length_counts: Sequence[int],
+    lengths: Sequence[int],
+    rows: Sequence[int],
+    shape_rows: Sequence[int],
 ) -> float:
-    """The share of the computed positions that hold no token, the filled-up rows included."""
+    """The share of the computed positions that hold no token.
+
+    A batch takes `rows` and is filled up to `shape_rows`.
+    """
     tokens = sum(length * count for length, count in enumerate(length_counts))
     batches = num_batches(length_counts, lengths, rows)
     positions = sum(
-        number * size * length for number, size, length in zip(batches, rows, lengths, strict=True)
+        number * size * length
+        for number, size, length in zip(batches, shape_rows, lengths, strict=True)
     )
     return 1 - tokens / positions if positions else 0.0

@@ -30,6 +30,7 @@ def training_batches(
     *,
     lengths: Sequence[int],
     rows: Sequence[int],
+    shape_rows: Sequence[int],
     has_text_pair: bool,
     shuffle_rows: int,
     num_steps: int,
@@ -42,14 +43,15 @@ def training_batches(
     """Every epoch after the other, each reshuffled and `num_steps` batches long.
 
     Elements: features int32 `(B, L)`, labels int32 `(B,)`, or `(B, label_width)` of 1 and 0 where
-    a row has several, weights float32 `(B,)`; L is one of `lengths`, B the number of `rows` for it.
-    Rows of weight 0 fill up the last batch of a bucket;
-    they repeat a row of it.
+    a row has several, weights float32 `(B,)`; L is one of `lengths`, B that of `shape_rows` for it.
+    A batch takes the number of `rows` for its width, the last of a bucket fewer; rows of weight 0,
+    which repeat one of it, fill it up.
 
     Args:
         start: epoch and batch to begin with. What is before it is the same with any start: its
             rows are read, but not parsed.
-        share: index and number of the hosts that read; see `_share`. `rows` are those of a host.
+        share: index and number of the hosts that read; see `_share`. `rows` and `shape_rows` are
+            those of a host.
 
     An epoch of more batches than `num_steps` raises a `tf.errors.OpError` when it is read, and so
     does one of fewer where one host reads all. Of several, those that have fewer rows go on with
@@ -69,7 +71,7 @@ def training_batches(
 
     first_epoch, first_batch = start
     chunks = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_chunks).skip(first_batch)
-    return _finished(chunks, lengths, rows, has_text_pair, label_width)
+    return _finished(chunks, lengths, shape_rows, has_text_pair, label_width)
 
 
 def validation_batches(
@@ -78,6 +80,7 @@ def validation_batches(
     *,
     lengths: Sequence[int],
     rows: Sequence[int],
+    shape_rows: Sequence[int],
     has_text_pair: bool,
     num_steps: int,
     share: tuple[int, int] = (0, 1),
@@ -87,7 +90,7 @@ def validation_batches(
     names, kept = _share(split, folder, share)
     examples = kept(_read(tf.data.Dataset.from_tensor_slices(names), 1))
     chunks = _exactly(num_steps, _chunks(examples, lengths, rows), examples, len(rows), share)
-    return _finished(chunks, lengths, rows, has_text_pair, label_width)
+    return _finished(chunks, lengths, shape_rows, has_text_pair, label_width)
 
 
 def records(split: Split, folder: str | Path) -> Any:

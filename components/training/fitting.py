@@ -283,7 +283,7 @@ def _fed(lane: Lane, plan: Plan, make: Callable[..., Any], **settings: Any) -> A
         return dataset.in_one_shape(
             make(share=share, **settings),
             lengths=plan.lengths,
-            rows=[rows // lane.num_hosts for rows in plan.rows],
+            rows=[rows // lane.num_hosts for rows in plan.shape_rows],
             num_parts=lane.num_replicas // lane.num_hosts,
         )
 
@@ -298,6 +298,7 @@ def _readers(
         "folder": shards.uri,
         "lengths": plan.lengths,
         "rows": [rows // lane.num_hosts for rows in plan.rows],
+        "shape_rows": [rows // lane.num_hosts for rows in plan.shape_rows],
         "has_text_pair": shards.has_text_pair,
         "label_width": shards.label_width,
     }

@@ -77,7 +77,7 @@ def train(
         padding_share=plan.padding_share,
         padding_share_of_one_width=plan.padding_share_of_one_width,
         batch_widths=plan.lengths,
-        batch_rows=plan.rows,
+        batch_rows=plan.shape_rows,
         input=verdict,
         **_outcome(fitted),
     )
@@ -119,7 +119,7 @@ def _at_peak(
         accelerator=lane.accelerator,
         num_parameters=classifier.count_params(),
         precision=lane.precision,
-        rows_by_width=dict(zip(plan.lengths, plan.rows, strict=True)),
+        rows_by_width=dict(zip(plan.lengths, plan.shape_rows, strict=True)),
     )
     return None if by_width is None else tuple(by_width[width] for width in plan.lengths)
 
@@ -154,7 +154,7 @@ def _announce(classifier: keras.Model, plan: Plan, shards: ShardSet, lane: Lane,
         steps_per_epoch=plan.train_steps,
         steps_per_call=plan.steps_per_call,
         batch_widths=list(plan.lengths),
-        batch_rows=list(plan.rows),
+        batch_rows=list(plan.shape_rows),
         padding_share=round(plan.padding_share, 4),
         padding_share_of_one_width=round(plan.padding_share_of_one_width, 4),
     )
@@ -181,7 +181,8 @@ def compiled(classifier: keras.Model, config: Config, plan: Plan, **learnt: Any)
     trainee = Trainee(
         inputs=classifier.input,
         outputs=classifier.output,
-        shapes=tuple(zip(plan.rows, plan.lengths, strict=True)),
+        shapes=tuple(zip(plan.shape_rows, plan.lengths, strict=True)),
+        rows=plan.rows,
         steps_per_epoch=plan.train_steps,
         validation_steps=plan.validation_steps,
         accumulate_steps=config.accumulate_steps,
@@ -203,5 +204,5 @@ def compiled(classifier: keras.Model, config: Config, plan: Plan, **learnt: Any)
 
 
 def _shapes(plan: Plan) -> str:
-    pairs = (f"{rows} x {width}" for rows, width in zip(plan.rows, plan.lengths, strict=True))
+    pairs = (f"{rows} x {width}" for rows, width in zip(plan.shape_rows, plan.lengths, strict=True))
     return f"batches of {', '.join(pairs)}"

@@ -18,7 +18,8 @@ class Plan:
     """What follows from config and shards before anything is built."""
 
     lengths: tuple[int, ...]  # widths of batches, increasing
-    rows: tuple[int, ...]  # of a global batch of each width
+    rows: tuple[int, ...]  # of a global batch of each width, whatever the number of replicas
+    shape_rows: tuple[int, ...]  # with those of weight 0, so that each replica gets as many
     train_steps: int  # an epoch
     validation_steps: int
     total_steps: int
@@ -48,8 +49,9 @@ def make_plan(
         lengths,
         widest=config.global_batch_size,
         constant_tokens=config.constant_tokens,
-        multiple=num_replicas * config.accumulate_steps,
     )
+    parts = num_replicas * config.accumulate_steps
+    shape_rows = tuple(-(-n // parts) * parts for n in rows)
     of_a_host = [n // num_hosts for n in rows]
     steps = [
         _num_batches(shards.split(name), lengths, of_a_host, num_hosts)
@@ -57,10 +59,11 @@ def make_plan(
     ]
     train_steps, validation_steps = steps
     total_steps = train_steps * config.epochs
-    one_width = ((shards.sequence_length,), (config.global_batch_size,))
+    one_width = (shards.sequence_length,), *[(config.global_batch_size,)] * 2
     return Plan(
         lengths=lengths,
         rows=rows,
+        shape_rows=shape_rows,
         train_steps=train_steps,
         validation_steps=validation_steps,
         total_steps=total_steps,
@@ -70,7 +73,7 @@ def make_plan(
             "warmup_steps": schedule.num_warmup_steps(total_steps, config.warmup_share),
             "total_steps": total_steps,
         },
-        padding_share=buckets.padding_share(training, lengths, rows),
+        padding_share=buckets.padding_share(training, lengths, rows, shape_rows),
         padding_share_of_one_width=buckets.padding_share(training, *one_width),
     )
 
@@ -111,5 +114,7 @@ def _lengths(config: Config, shards: ShardSet) -> tuple[int, ...]:
     longest = max(n for split in counts for n, count in enumerate(split) if count)
     widths = config.buckets
     if isinstance(widths, int):
-        widths = buckets.choose_lengths(counts[0], widths, sequence_length=shards.sequence_length)
+        widths = buckets.choose_lengths(
+            counts[0], widths, sequence_length=shards.sequence_length, longest=longest
+        )
     return buckets.bucket_lengths(widths, sequence_length=shards.sequence_length, longest=longest)

@@ -33,6 +33,7 @@ class Trainee(keras.Model):
 
     Args:
         shapes: rows and width of a global batch of each bucket.
+        rows: how many of them hold rows of the data in a full batch; all, where it is not told.
         steps_per_epoch, validation_steps: batches in one pass over either split.
         accumulate_steps: parts that each replica's batch is cut into; their gradients are summed.
         xla: whether forward and backward are compiled by XLA, which a TPU does in any case.
@@ -46,6 +47,7 @@ class Trainee(keras.Model):
         inputs: Any,
         outputs: Any,
         shapes: Sequence[tuple[int, int]],
+        rows: Sequence[int] | None = None,
         steps_per_epoch: int,
         validation_steps: int,
         accumulate_steps: int = 1,
@@ -56,6 +58,8 @@ class Trainee(keras.Model):
     ) -> None:
         super().__init__(inputs=inputs, outputs=outputs)
         self.shapes = tuple(shapes)  # rows of a global batch and width, by bucket
+        full = [of_shape for of_shape, _ in shapes] if rows is None else rows
+        self._full_rows = {width: n for (_, width), n in zip(shapes, full, strict=True)}
         self._objective, self._labels_share = objective, labels_share
         self.masks = {} if masks is None else dict(masks.of)  # by the path of the weight
         self._accumulate_steps = accumulate_steps
@@ -133,10 +137,10 @@ class Trainee(keras.Model):
     def _gradients(self, data: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of the replica's share of the loss, and its `_batch_sums`.
 
-        The loss divides by all rows of a global batch of this bucket, those of weight 0 included: a
-        batch of few real rows then moves the weights as little as these rows would in a full one.
+        The loss divides by the rows of a full global batch of this bucket: a batch of few real rows
+        then moves the weights as little as these rows would in a full one.
         """
-        num_rows = data[1].shape[0] * self.distribute_strategy.num_replicas_in_sync
+        num_rows = self._full_rows[data[0][PADDING_MASK].shape[1]]
         weights = self.trainable_weights
 
         def of_part(part: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -14,7 +15,7 @@ from tpuline.components.contracts import Parity, Servable
 from tpuline.components.stage import Context
 from tpuline.pipeline import api, config, plan, runner, store
 from tpuline.pipeline.hardware.config import HardwareConfig
-from tpuline.pipeline.hardware.preflight.result import FORMAT
+from tpuline.pipeline.hardware.preflight.result import FORMAT, model_facts
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 from tpuline.pipeline.runlog import RunLog
 
@@ -57,8 +58,9 @@ def test_source_that_changes_while_it_is_read_is_not_kept(tmp_path: Path) -> Non
     assert "Traceback" in errors[0]["traceback"]
 
 
-def test_stage_is_told_what_a_preflight_in_the_folder_of_the_run_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("frozen", [False, True])
+def test_preflight_in_the_folder_of_the_run_counts_for_the_model_that_it_was_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
 ) -> None:
     (tmp_path / "rows.csv").write_text(rows(300))
     loaded = load(tmp_path)
@@ -79,10 +81,17 @@ def test_stage_is_told_what_a_preflight_in_the_folder_of_the_run_counted(
     monkeypatch.setattr(step.stage.module, "run", run)
     place = tmp_path / "runs" / "small"
     place.mkdir(parents=True)
-    facts = test_utilisation.preflight()
-    (place / "preflight-v5e-8.json").write_text(json.dumps(facts | {"format": FORMAT}))
+    (place / "preflight-v6e-8.json").write_text("{}")
+    of = model_facts(loaded.sections["train"].model) | {"freeze_backbone": frozen}
+    facts = test_utilisation.preflight() | {"format": FORMAT, "model": of}
+    (place / "preflight-v5e-8.json").write_text(json.dumps(facts))
     assert execute(loaded, (step,), tmp_path / "runs").status == "partial"
-    assert told[0] is not None and set(told[0]) == {32, 64}
+    assert told == ([None] if frozen else [dict.fromkeys((32, 64), ANY)])
+    made = test_utilisation.trained()
+    assert runner._utilisation({"model": made}, [facts]) == test_utilisation.utilisation(
+        made, [facts]
+    )
+    assert runner._utilisation({}, [facts]) is None
 
 
 def test_reuse_says_when_other_libraries_made_the_artifact(tmp_path: Path) -> None:

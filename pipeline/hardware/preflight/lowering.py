@@ -105,12 +105,12 @@ def lower(request: Request) -> Lowered:
             file=f"step-{width}.stablehlo",
             model_file=f"step-{width}.stablehlo",
         )
-        for width, rows, num_steps in zip(plan.lengths, plan.rows, steps, strict=True)
+        for width, rows, num_steps in zip(plan.lengths, plan.shape_rows, steps, strict=True)
     )
     file, refusal = programs[0].file if len(programs) == 1 else "step.stablehlo", None
     inputs: tuple[tuple[str, tuple[int, ...]], ...] = ()
     # Rows of a replica: what is lowered here knows no others.
-    plan = replace(plan, rows=tuple(program.per_replica_batch_size for program in programs))
+    plan = replace(plan, shape_rows=tuple(program.per_replica_batch_size for program in programs))
     trainee = _trainee(request, train.model, plan)
     try:
         for program in programs:

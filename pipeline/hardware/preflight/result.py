@@ -12,7 +12,7 @@ from ....components import files
 from .compiling import Compiled
 from .roofline import LEAVES_OUT, Roofline
 
-FORMAT = 2
+FORMAT = 3
 _GIB = 2**30
 
 
@@ -58,6 +58,7 @@ class Result:
     num_chips: int
     num_replicas: int
     precision: str
+    model: Mapping[str, Any]  # `model_facts` of the config's model
     hbm_bytes: int  # that a program of one replica may use
     num_parameters: int
     gradient_bytes: int
@@ -119,6 +120,12 @@ def load_result(path: str | Path) -> dict[str, Any]:
             "run it again"
         )
     return facts
+
+
+def model_facts(spec: Any) -> dict[str, Any]:
+    """What of `train.model` decides the FLOPs of a step, beside sizes that a preset brings."""
+    idle = ("preset", "remat", "dropout")
+    return {name: value for name, value in asdict(spec).items() if name not in idle}
 
 
 def model_flops(facts: Mapping[str, Any]) -> dict[int, float]:

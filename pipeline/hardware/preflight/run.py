@@ -23,7 +23,7 @@ from . import data_sizes, lowering, refusal
 from .buffers import Buffer
 from .compiling import Compiled, Compiler, Counted, compiler
 from .environment import lowering_environ
-from .result import BatchSearch, Result, Training, WidthResult
+from .result import BatchSearch, Result, Training, WidthResult, model_facts
 from .roofline import cost_usd, roofline
 from .search import Tried, largest_batch
 
@@ -64,6 +64,7 @@ def preflight(
         num_chips=target.num_chips,
         num_replicas=target.num_replicas,
         precision=precision,
+        model=model_facts(config.sections["train"].model),
         hbm_bytes=target.chip.usable_hbm_bytes,
         num_parameters=lowered.num_parameters,
         gradient_bytes=lowered.gradient_bytes,

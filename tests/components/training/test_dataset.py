@@ -34,7 +34,9 @@ def training(shards: ShardSet, lengths: tuple[int, ...], **changes: Any) -> list
         "epochs": 2,
         "seed": 3,
     }
-    made = dataset.training_batches(split, shards.uri, **(settings | changes))
+    settings |= changes
+    settings = {"shape_rows": settings["rows"]} | settings
+    made = dataset.training_batches(split, shards.uri, **settings)
     return list(made.as_numpy_iterator())
 
 
@@ -109,6 +111,7 @@ def test_validation_drops_no_row_and_keeps_its_order(
         shards.uri,
         lengths=lengths,
         rows=[BATCH] * len(lengths),
+        shape_rows=[BATCH] * len(lengths),
         has_text_pair=False,
         num_steps=steps,
     )
@@ -139,6 +142,21 @@ def test_each_bucket_has_its_own_number_of_rows(shards: ShardSet) -> None:
     assert Counter(rows_of(batches)) == wanted(shards, 90, seed=1)
 
 
+def test_batches_are_filled_up_for_the_replicas_and_hold_the_same_rows(shards: ShardSet) -> None:
+    lengths, rows = (6, 10, 16), [24, 15, 9]
+    split = shards.split("train")
+    steps = sum(buckets.num_batches(split.length_counts, lengths, rows))
+    settings = {"rows": rows, "num_steps": steps, "epochs": 1}
+    plain = training(shards, lengths, **settings)
+    filled = training(shards, lengths, shape_rows=[24, 16, 12], **settings)
+    assert {features["token_ids"].shape for features, _, _ in filled} == {
+        (24, 6),
+        (16, 10),
+        (12, 16),
+    }
+    assert [rows_of([batch]) for batch in filled] == [rows_of([batch]) for batch in plain]
+
+
 def test_repeated_batch_is_the_first_of_its_width(shards: ShardSet) -> None:
     split = shards.split("validation")
     batches = dataset.validation_batches(
@@ -146,6 +164,7 @@ def test_repeated_batch_is_the_first_of_its_width(shards: ShardSet) -> None:
         shards.uri,
         lengths=(6, 16),
         rows=(4, 4),
+        shape_rows=(4, 4),
         has_text_pair=False,
         num_steps=sum(buckets.num_batches(split.length_counts, (6, 16), (4, 4))),
     )
@@ -187,6 +206,7 @@ def test_in_one_shape_each_part_holds_its_rows_and_then_padding(
     read = {
         "lengths": lengths,
         "rows": rows,
+        "shape_rows": rows,
         "has_text_pair": False,
         "num_steps": sum(buckets.num_batches(split.length_counts, lengths, rows)),
         "epochs": 1,

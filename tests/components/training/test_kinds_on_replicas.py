@@ -19,8 +19,10 @@ TOKENS = [*SPECIAL_TOKENS, *"abcdefghijklmnopqrstuvwxyz0123456789"][: toy.VOCABU
 REPLICAS = (2, pytest.param(4, marks=pytest.mark.slow), 8)
 EXACT = {"dropout": 0.0, "epochs": 2, "global_batch_size": 16, "buckets": [16]} | FELT
 NARROWER = {"buckets": [8, 16], "constant_tokens": True}  # batches of 32 rows, and of 16
+UNEVEN = {"buckets": [6, 16], "constant_tokens": True}  # of 42 rows, which 4 and 8 do not divide
 KINDS: dict[str, dict[str, Any]] = {
     "bag": {"model": "bag"} | NARROWER,
+    "bag, uneven": {"model": "bag"} | UNEVEN,
     "bag, several labels": {"model": "bag", "several": True},
     "bag, pairs": {"model": "bag", "pairs": True},
     "gru": {"model": "gru"},
@@ -28,6 +30,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "gru, pairs": {"model": "gru", "pairs": True},
     "bert": {"model": "bert"} | NARROWER,
     "bert, mean, several labels": {"model": "mean", "several": True},
+    "bert, uneven": {"model": "bert"} | UNEVEN,
     "bert, pairs": {"model": "bert", "pairs": True},
     "bert, accumulated": {"model": "bert", "accumulate_steps": 2},
     "bert, average of weights": {"model": "bert", "ema_decay": 0.8},

@@ -241,6 +241,7 @@ def first_rows(folder: Path) -> list[np.ndarray]:
         shards.uri,
         lengths=(toy.SEQUENCE_LENGTH,),
         rows=(8,),
+        shape_rows=(8,),
         has_text_pair=False,
         shuffle_rows=20_000,
         num_steps=STEPS_AN_EPOCH,

@@ -78,6 +78,7 @@ def test_batches_of_several_widths_keep_rows_and_labels_together(tmp_path: Path)
         tmp_path,
         lengths=(8, 16),
         rows=(8, 4),
+        shape_rows=(8, 4),
         has_text_pair=False,
         num_steps=-(-num_narrow // 8) + -(-(21 - num_narrow) // 4),
         label_width=3,

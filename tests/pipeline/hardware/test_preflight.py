@@ -265,8 +265,8 @@ def some_result(*compiled_widths: compiling.Compiled) -> result.Result:
     """Of v5e-8, one width each, 16 tokens and up."""
     return result.Result(
         name="small", chip="v5e-8", num_chips=8, num_replicas=8, precision="mixed_bfloat16",
-        hbm_bytes=int(15.75 * GIB), num_parameters=10, gradient_bytes=40, data="the config",
-        versions={"libtpu": "0.0.52"}, training=None, search=None,
+        model={}, hbm_bytes=int(15.75 * GIB), num_parameters=10, gradient_bytes=40,
+        data="the config", versions={"libtpu": "0.0.52"}, training=None, search=None,
         widths=tuple(
             result.WidthResult(
                 width=16 * (i + 1), global_batch_size=64, per_replica_batch_size=8,

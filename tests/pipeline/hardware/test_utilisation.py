@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.pipeline import run_facts
-from tpuline.pipeline import runner
 from tpuline.pipeline.hardware import chips
-from tpuline.pipeline.hardware.preflight.result import FORMAT
 from tpuline.pipeline.hardware.utilisation import seconds_at_peak, utilisation
 
 WIDTHS = {32: (128, 2e12), 64: (64, 3e12)}  # width: rows of a global batch, FLOPs of a replica
@@ -76,13 +72,3 @@ def test_seconds_at_peak_are_of_a_global_batch_on_all_chips() -> None:
     )
     peak = chips.parse("v5e-8").chip.peak_flops_per_s  # of each of 8 chips and replicas
     assert found == {32: pytest.approx(2e12 / peak), 64: pytest.approx(3e12 / peak)}
-
-
-def test_run_finds_the_preflight_in_its_folder_among_what_is_none(tmp_path: Path) -> None:
-    artifacts = {"model": trained()}
-    assert runner._utilisation(artifacts, tmp_path) is None
-    (tmp_path / "preflight-v6e-8.json").write_text("{}")
-    stored = preflight() | {"format": FORMAT}
-    (tmp_path / "preflight-v5e-8.json").write_text(json.dumps(stored))
-    assert runner._utilisation(artifacts, tmp_path) == utilisation(trained(), [preflight()])
-    assert runner._utilisation({}, tmp_path) is None
