@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import machine
 from . import devices
-from .findings import Facts, Finding, of_machine
+from .findings import LIBTPU_VARIABLE, Facts, Finding, of_machine
 from .needs import needs_of, of_config
-from .packages import installed
+from .packages import Packages, installed
 from .remedies import Remedies, place_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,16 @@ def facts_of(world: World) -> Facts:
         lock_file=str(world.lock_file) if world.lock_file else None,
         keras_backend=_keras_backend(environ, root),
         legacy_keras=environ.get("TF_USE_LEGACY_KERAS") in _LEGACY,
+        libtpu_named=_libtpu_named(environ, packages),
     )
+
+
+def _libtpu_named(environ: Mapping[str, str], packages: Packages) -> str | None:
+    """The package sets the variable itself when it is imported, to its own file."""
+    named, own = environ.get(LIBTPU_VARIABLE), packages.libtpu_file
+    if not named or (own is not None and Path(named).resolve() == Path(own).resolve()):
+        return None
+    return named
 
 
 def _keras_backend(environ: Mapping[str, str], root: Path) -> str | None:

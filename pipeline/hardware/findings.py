@@ -18,6 +18,7 @@ from .packages import (
 )
 from .remedies import Remedies
 
+LIBTPU_VARIABLE = "TPU_LIBRARY_PATH"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 
 
@@ -51,6 +52,7 @@ class Facts:
     lock_file: str | None  # of the lane for TPUs, where this is a checkout
     keras_backend: str | None  # chosen by a variable or a file; None leaves TensorFlow
     legacy_keras: bool
+    libtpu_named: str | None = None  # the library that a variable names in the package's place
 
 
 def of_machine(facts: Facts, *, uses_tpu: bool) -> Iterator[Finding]:
@@ -188,6 +190,14 @@ def _tpu_build(facts: Facts) -> Iterator[Finding]:
             f"{_dotted(NEWEST_LIBTPU)} load"
             + (": Python aborts at `import tensorflow`" if libtpu else ""),
             mend=facts.remedies.install(f"libtpu=={TPU_LANE['libtpu']}"),
+        )
+    if facts.libtpu_named is not None:
+        yield Finding(
+            name="libtpu-overridden",
+            severity="error",
+            seen=f"{LIBTPU_VARIABLE} has TensorFlow load {facts.libtpu_named}, and not the package "
+            "libtpu: where that is of another range, Python aborts at `import tensorflow`",
+            mend=facts.remedies.unset_variable(LIBTPU_VARIABLE),
         )
 
 

@@ -47,6 +47,7 @@ class Packages:
     versions: dict[str, str]  # by distribution; nothing for what is not installed
     foreign: tuple[str, ...]  # libraries of tensorflow-tpu that are not as it brought them
     missing: tuple[tuple[str, str], ...] = ()  # a package that another one needs, and that one
+    libtpu_file: str | None = None  # the library of the package libtpu
 
     @property
     def lane(self) -> Literal["tpu", "cpu", "cpu and gpu", "none"]:
@@ -70,11 +71,12 @@ def installed(path: Sequence[str]) -> Packages:
         build = found[name]
         if build is not None and next(_libraries(build), None) is None:
             found[name] = None
-    tpu_build = found["tensorflow-tpu"]
+    tpu_build, libtpu = found["tensorflow-tpu"], found["libtpu"]
     return Packages(
         versions={name: package.version for name, package in found.items() if package is not None},
         foreign=_foreign(tpu_build) if tpu_build is not None else (),
         missing=tuple(_missing(found.values(), path)),
+        libtpu_file=None if libtpu is None else str(libtpu.locate_file("libtpu/libtpu.so")),
     )
 
 

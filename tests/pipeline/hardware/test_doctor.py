@@ -133,6 +133,19 @@ def test_libtpu_that_would_abort_is_an_error_without_a_tpu_too(tmp_path: Path) -
     assert only(diagnose(machine)).name == "libtpu-version"
 
 
+def test_variable_that_names_another_libtpu_is_an_error(tmp_path: Path) -> None:
+    machine = machines.tpu_vm(tmp_path)
+    machine.install(TPU_LANE)
+    own = machine.site / "libtpu" / "libtpu.so"
+    machine.environ["TPU_LIBRARY_PATH"] = str(own)  # as the package itself does
+    assert not diagnose(machine).findings
+    machine.environ["TPU_LIBRARY_PATH"] = "/lib/libtpu.so"
+    finding = only(diagnose(machine))
+    assert (finding.name, finding.severity) == ("libtpu-overridden", "error")
+    assert "has TensorFlow load /lib/libtpu.so" in finding.seen
+    assert finding.mend == "unset TPU_LIBRARY_PATH"
+
+
 def test_libtpu_that_is_not_there_is_named(tmp_path: Path) -> None:
     machine = machines.tpu_vm(tmp_path)
     machine.install({name: v for name, v in TPU_LANE.items() if name != "libtpu"})
