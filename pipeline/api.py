@@ -147,7 +147,14 @@ def run(
                     )
                 hardware.start()
         if worker:
-            return follower.follow(config, steps, root=str(root), log=open_log, hardware=hardware)
+            return follower.follow(
+                config,
+                steps,
+                root=str(root),
+                log=open_log,
+                hardware=hardware,
+                callbacks=tuple(callbacks),
+            )
         others = num_workers > 1
         with pulse.beating(shelf.run_place(config.name)) if others else nullcontext():
             return runner.execute(

@@ -31,6 +31,7 @@ def follow(
     root: str,
     log: RunLog,
     hardware: Hardware,
+    callbacks: tuple[Any, ...] = (),
 ) -> RunResult:
     """Up to and with the last stage that all workers run. The root must be the chief's.
 
@@ -47,7 +48,7 @@ def follow(
     for step in steps[: last + 1]:
         try:
             if step.stage.workers and shelf.manifest(step.stage.name, step.key) is None:
-                _along(config, step, shelf, artifacts, log, hardware)
+                _along(config, step, shelf, artifacts, log, hardware, callbacks)
             else:
                 chief = Listener(place)
                 artifacts[step.name] = _awaited(
@@ -108,6 +109,7 @@ def _along(
     artifacts: dict[str, Any],
     log: RunLog,
     hardware: Hardware,
+    callbacks: tuple[Any, ...],
 ) -> None:
     """Runs a stage together with the chief. What it writes here goes away."""
     log.info(f"{step.name}: running {step.key} along with the chief", stage=step.name)
@@ -115,6 +117,7 @@ def _along(
         ctx = Context(
             workdir=Path(folder),
             unfinished=shelf.unfinished(step.stage.name, step.key),
+            callbacks=callbacks,
             data_dir=config.data_dir,
             seed=config.seed,
             hardware=hardware,

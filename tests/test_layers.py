@@ -58,6 +58,7 @@ MAY_BE_HEAVY = {
     "components/preprocess/writers.py",
     "components/serving/warmup.py",
     "components/training/callbacks.py",
+    "components/training/checkpointer.py",
     "components/training/dataset.py",
     "components/training/fitting.py",
     "components/training/lesson.py",

@@ -15,6 +15,7 @@ from ..contracts import InputVerdict, ShardSet
 from ..stage import Lane, Log
 from . import callbacks, dataset, schedule
 from .checkpoint import Checkpoints
+from .checkpointer import Checkpointer
 from .config import Config
 from .lesson import Masks
 from .plan import Plan
@@ -43,7 +44,7 @@ class Fitting:
     speed: Speedometer
     profilers: tuple[Profiler, ...]
     user_callbacks: tuple[keras.callbacks.Callback, ...]
-    checkpointer: callbacks.Checkpointer
+    checkpointer: Checkpointer
     checkpoints: Checkpoints
     training: Callable[..., Any]  # start=(epoch, step) -> what `fit` takes
     validation: Callable[[], Any]
@@ -139,6 +140,7 @@ class Fitting:
                 *([self.books.averaged] if self.books.averaged else []),
                 self.books.recorder,
                 *self.user_callbacks,
+                *([callbacks.StoppingTogether(self.trainee)] if self.num_workers > 1 else []),
                 self.checkpointer,
             ],
             shuffle=False,  # the dataset has done it
@@ -213,7 +215,7 @@ def fitting(
         profilers=(Profiler(trainee, books.speed, workdir / "tensorboard"),)
         if config.profile
         else (),
-        checkpointer=callbacks.Checkpointer(
+        checkpointer=Checkpointer(
             trainee,
             checkpoints,
             books,

@@ -263,6 +263,13 @@ class Trainee(keras.Model):
 
     def agree_on(self, number: int) -> bool:
         """Whether all workers call it with the same number; all must call it."""
+        return self._mean_over_workers(number) == float(number)
+
+    def one_says(self, yes: bool) -> bool:
+        """Whether one worker at least calls it with a yes; all must call it."""
+        return self._mean_over_workers(yes) > 0
+
+    def _mean_over_workers(self, number: float) -> float:
         strategy, size = self.distribute_strategy, self._sums.shape[0]
 
         @tf.function
@@ -271,7 +278,7 @@ class Trainee(keras.Model):
             strategy.run(lambda: self._sums.assign_add(tf.pad([ours], [[size - 1, 0]])))
             return tf.identity(self._sums)[-1] / strategy.num_replicas_in_sync
 
-        return float(mean(tf.constant(float(number)))) == float(number)
+        return float(mean(tf.constant(float(number))))
 
     def _windows_of(self, step: Callable[[Batch], None]) -> Callable[..., tf.Tensor]:
         """A function of an iterator and a number of steps that returns the sums of the steps.

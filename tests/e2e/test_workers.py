@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,15 +18,16 @@ import pytest
 from tpuline.components.contracts import TrainedModel
 from tpuline.pipeline import api, store
 
-from .conftest import Shrunk
+from .conftest import SHRUNK, Shrunk
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # four processes, two at a time
 ALONE = "hardware.replicas=null"  # each worker is one replica
 LONG = ("train.epochs=8", "train.early_stopping_patience=null", "train.checkpoint_every=10")
 
 
-def start(demo: Shrunk) -> list[subprocess.Popen[str]]:
+def start(demo: Shrunk, command: list[str] | None = None) -> list[subprocess.Popen[str]]:
     """Both workers of one run; their output goes to files beside the root."""
+    command = command or demo.arguments(ALONE, *LONG, until="train")
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
         for free in sockets:
@@ -37,7 +39,7 @@ def start(demo: Shrunk) -> list[subprocess.Popen[str]]:
         with output(demo, index).open("w") as file:
             workers.append(
                 subprocess.Popen(
-                    demo.arguments(ALONE, *LONG, until="train"),
+                    command,
                     env=os.environ | {"TF_CONFIG": json.dumps(place)},
                     stdout=file,
                     stderr=subprocess.STDOUT,
@@ -128,3 +130,31 @@ def test_tf_config_that_cannot_be_is_refused_before_anything_runs(
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(api.ConfigError, match="TF_CONFIG: must be JSON with cluster"):
         api.run(shrunk.load(ALONE), root=shrunk.root)
+
+
+OWN = """
+import json, os, sys
+import keras
+from tpuline.pipeline import api
+
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if index == 1:  # this worker alone
+            self.model.stop_training = True
+
+config_file, root, *overrides = sys.argv[1:]
+result = api.run(api.load(config_file, overrides), root=root, until="train", callbacks=[Stop()])
+assert result.status == "partial", result.error
+"""
+
+
+def test_callback_of_one_worker_ends_the_training_of_all_with_the_epoch(shrunk: Shrunk) -> None:
+    shrunk.root.parent.mkdir(exist_ok=True)
+    program = [sys.executable, "-c", OWN, str(shrunk.config_file), str(shrunk.root)]
+    workers = start(shrunk, [*program, *SHRUNK, ALONE, *LONG])
+    assert ended(workers) == [0, 0], [output(shrunk, index).read_text() for index in range(2)]
+    (folder,) = (path.parent for path in shrunk.root.glob(f"train/*/{store.MANIFEST}"))
+    trained = api.open_artifact(folder)
+    assert isinstance(trained, TrainedModel) and len(trained.history) == 1
