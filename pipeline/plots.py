@@ -184,20 +184,40 @@ def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | 
 
     `results` are rows of `choice.variants` of report.json.
     """
-    shown = [row for row in results if math.isfinite(row["p99_ms"])]
+    marks = [(row["p99_ms"], row) for row in results]
+    return _accuracy_over(marks, chosen, "variants", "p99, ms a request", "p99 in ms")
+
+
+def variant_costs(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | None:
+    """As `variants`, over what a million texts cost; without a price, over what a text takes of a
+    machine that is always busy."""
+    if all(row["usd_per_million"] is not None for row in results):
+        marks = [(row["usd_per_million"], row) for row in results]
+        return _accuracy_over(marks, chosen, "costs", "USD a million texts", "cost in USD")
+    marks = [(1000 / row["texts_per_s"], row) for row in results if row["texts_per_s"]]
+    return _accuracy_over(marks, chosen, "costs", "ms a text in large batches", "ms a text")
+
+
+def _accuracy_over(
+    marks: Sequence[tuple[float, Mapping[str, Any]]],
+    chosen: str | None,
+    name: str,
+    label: str,
+    told: str,
+) -> str | None:
+    shown = [(x, row) for x, row in marks if math.isfinite(x) and x > 0]
     if len(shown) < 2:
         return None
-    description = "Accuracy and p99 of the variants: " + "; ".join(
-        f"{row['name']} {row['accuracy']['value']:.1%}, {row['p99_ms']:.3g} ms, "
-        f"{row['size_bytes'] / 1e6:.3g} MB"
-        for row in shown
+    description = f"Accuracy and {told} of the variants: " + "; ".join(
+        f"{row['name']} {row['accuracy']['value']:.1%}, {x:.3g}, {row['size_bytes'] / 1e6:.3g} MB"
+        for x, row in shown
     )
-    largest = max(row["size_bytes"] for row in shown)
-    with figure_and_axes("variants", 300) as (figure, axes):
+    largest = max(row["size_bytes"] for _, row in shown)
+    with figure_and_axes(name, 300) as (figure, axes):
         axes.grid(color=RULE, linewidth=0.8)
         axes.set_axisbelow(True)
-        for row in shown:
-            x, accuracy = row["p99_ms"], row["accuracy"]
+        for x, row in shown:
+            accuracy = row["accuracy"]
             color = FIRST if row["name"] == chosen else INK if row["blessed"] else SECOND
             axes.plot(
                 [x, x], [100 * accuracy["low"], 100 * accuracy["high"]], color=color, alpha=0.4
@@ -209,12 +229,11 @@ def variants(results: Sequence[Mapping[str, Any]], chosen: str | None) -> str | 
                 markeredgewidth=2.5 if row["on_front"] else 0.8,
             )  # fmt: skip
         axes.set_xscale("log")
-        speeds = [row["p99_ms"] for row in shown]
-        ticks_125(axes, min(speeds), max(speeds))
-        _name_marks(axes, [(r["p99_ms"], 100 * r["accuracy"]["value"], r["name"]) for r in shown])
-        axes.set_xlabel("p99, ms a request, log scale")
+        ticks_125(axes, min(x for x, _ in shown), max(x for x, _ in shown))
+        _name_marks(axes, [(x, 100 * r["accuracy"]["value"], r["name"]) for x, r in shown])
+        axes.set_xlabel(f"{label}, log scale")
         axes.set_ylabel("accuracy, %")
-        return svg(figure, "variants", description)
+        return svg(figure, name, description)
 
 
 def _name_marks(axes: Any, marks: Sequence[tuple[float, float, str]]) -> None:

@@ -185,9 +185,8 @@ def _figures(facts: RunFacts, document: Mapping[str, Any]) -> dict[str, Any]:
         samples = {p.batch_size: p.samples_ms for p in facts.evaluation.latency}
         drawn["latency"] = plots.latency(dict(sorted(samples.items())))
     if document["choice"]:
-        drawn["variants"] = plots.variants(
-            document["choice"]["variants"], document["choice"]["chosen"]
-        )
+        several = document["choice"]["variants"], document["choice"]["chosen"]
+        drawn |= {"variants": plots.variants(*several), "costs": plots.variant_costs(*several)}
     return {name: Markup(svg) if svg else None for name, svg in drawn.items()}
 
 

@@ -52,7 +52,7 @@ def test_it_is_told_which_variants_were_timed_in_turns_and_what_counts() -> None
         words = " ".join(Page(html_of(turned)).words.split())
         assert who in words
         assert "took in the quieter half of the rounds" in words
-        assert "percentile of latency, of the quieter half of the rounds; the area" in words
+        assert "percentile of latency, of the quieter half of the rounds. The area" in words
 
 
 def test_model_without_variants_has_no_section_on_them() -> None:
@@ -298,3 +298,15 @@ def test_model_of_another_runtime_is_called_as_what_it_is() -> None:
     page = html_of(replace(whole, servable=replace(whole.servable, format="onnx")))
     assert "answering.load(Path(" in page and "tf.saved_model.load" not in page
     assert ">ONNX<" in page and "saved_model_cli" not in page
+
+
+@pytest.mark.parametrize(
+    ("usd_per_million", "told"),
+    [(0.25, "Accuracy and cost in USD of the variants"), (None, "Accuracy and ms a text of the")],
+)
+def test_variants_are_drawn_over_what_they_cost(usd_per_million: float | None, told: str) -> None:
+    facts = with_variants()
+    assert facts.choice is not None
+    variants = tuple(replace(v, usd_per_million=usd_per_million) for v in facts.choice.variants)
+    drawn = html_of(replace(facts, choice=replace(facts.choice, variants=variants)))
+    assert told in drawn and "Accuracy and p99 in ms of the variants" in drawn
