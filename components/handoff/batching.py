@@ -62,7 +62,11 @@ def batching(times: Sequence[BatchTime], *, num_threads: int, max_wait_ms: float
 
 
 def pbtxt(batching: Batching) -> str:
-    """As TF Serving reads it (`BatchingParameters` of session_bundle_config.proto)."""
+    """As TF Serving reads it (`BatchingParameters` of session_bundle_config.proto).
+
+    It is not let pad requests of other widths: it would with the first element of each tensor
+    (batching_util.h), and so take padding for tokens. They are an error instead.
+    """
     sizes = "".join(f"allowed_batch_sizes: {size}\n" for size in batching.allowed_batch_sizes)
     return (
         f"max_batch_size {{ value: {batching.max_batch_size} }}\n"
@@ -70,5 +74,5 @@ def pbtxt(batching: Batching) -> str:
         f"max_enqueued_batches {{ value: {batching.max_enqueued_batches} }}\n"
         f"num_batch_threads {{ value: {batching.num_threads} }}\n"
         f"{sizes}"
-        "pad_variable_length_inputs: true\n"
+        "pad_variable_length_inputs: false\n"
     )

@@ -52,6 +52,10 @@ _SERVE_SAVED_MODEL = """
 `promote --label canary` is for a version that has yet to prove itself; `accept` asks a server for
 this very version, whatever its label. A server in a container reads `/models`: `models.config` here
 is written for that.
+
+Requests to the signature `tokens` that the server batches must be of one width: pad them to it,
+with 0 in `padding_mask`. Those of different widths that meet in a batch are refused. Texts and
+`examples` may be of any length.
 """
 
 _THREADS = """

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
-VERSION = 4
+VERSION = 5
 USES = frozenset({"machine"})
 
 BUNDLE_DIR = "bundle"

@@ -44,5 +44,5 @@ def test_text_has_every_field_of_the_server() -> None:
         "num_batch_threads { value: 2 }",
         "allowed_batch_sizes: 1",
         "allowed_batch_sizes: 2",
-        "pad_variable_length_inputs: true",
+        "pad_variable_length_inputs: false",
     ]

@@ -83,6 +83,12 @@ def test_card_says_what_people_said_and_what_was_measured(handed_over: Handoff) 
     assert "| export | c3 |" in text
 
 
+def test_readme_says_what_token_requests_must_be_like(handed_over: Handoff) -> None:
+    """The server is not let pad them, see `batching.pbtxt`."""
+    text = " ".join((folder_of(handed_over) / "README.md").read_text().split())
+    assert "Requests to the signature `tokens` that the server batches must be of one width" in text
+
+
 def test_same_inputs_give_the_same_bundle(made: Made, tmp_path: Path) -> None:
     config = Config(samples=3, max_batch_size=1, max_wait_ms=0.001)
     one, two = (made.hand_over(tmp_path / name, config) for name in ("one", "two"))
