@@ -19,7 +19,7 @@ from ..serving.found import digest
 from ..serving.samples import Samples
 from ..serving.samples import dumps as dump_samples
 from . import clients, server_files, versions
-from .batching import Batching, pbtxt
+from .batching import MIN_REQUEST_SIZE, Batching, pbtxt
 from .card import model_card
 from .config import Config
 from .readme import readme
@@ -188,12 +188,14 @@ def _evaluation(facts: Facts) -> dict[str, Any]:
 
 def _server_files(facts: Facts) -> dict[str, str]:
     name, inputs = facts.name, (TEXT, TEXT_PAIR) if facts.servable.has_text_pair else (TEXT,)
+    # No more than every version of the model takes: which one answers is told by the label.
+    batch = min(facts.batching.max_batch_size, MIN_REQUEST_SIZE)
     return {
         f"{facts.servable.saved_model_dir}/{layout.BATCHING_FILE}": pbtxt(facts.batching),
         server_files.MODELS_FILE: server_files.first_models_config(name, facts.servable.version),
         server_files.MONITORING_FILE: server_files.monitoring_config(),
-        "clients/rest_client.py": clients.REST.format(name=name, inputs=inputs),
-        "clients/grpc_client.py": clients.GRPC.format(name=name, inputs=inputs),
+        "clients/rest_client.py": clients.REST.format(name=name, inputs=inputs, batch=batch),
+        "clients/grpc_client.py": clients.GRPC.format(name=name, inputs=inputs, batch=batch),
     }
 
 

@@ -15,10 +15,17 @@ import sys
 import urllib.request
 
 NAME, INPUTS = {name!r}, {inputs!r}
+BATCH = {batch}  # rows a request: those that the server computes at once; it refuses very many
 
 
 def predict(server, rows, label=None, timeout_s=10):
     """Rows, tuples of one string an input, to a list of answers in the same order."""
+    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    return [answer for batch in batches for answer in ask(server, batch, label, timeout_s)]
+
+
+def ask(server, rows, label, timeout_s):
+    """The answers to one request."""
     version = f"/labels/{{label}}" if label else ""
     url = f"{{server}}/v1/models/{{NAME}}{{version}}:predict"
     columns = dict(zip(INPUTS, zip(*rows, strict=True), strict=True))
@@ -58,10 +65,17 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 NAME, INPUTS = {name!r}, {inputs!r}
+BATCH = {batch}  # rows a request: those that the server computes at once; it refuses very many
 
 
 def predict(channel, rows, label=None, timeout_s=10):
     """Rows, tuples of one string an input, to a list of answers in the same order."""
+    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    return [answer for batch in batches for answer in ask(channel, batch, label, timeout_s)]
+
+
+def ask(channel, rows, label, timeout_s):
+    """The answers to one request."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = NAME
     request.model_spec.signature_name = "serving_default"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
-VERSION = 5
+VERSION = 6
 USES = frozenset({"machine"})
 
 BUNDLE_DIR = "bundle"
@@ -226,7 +226,7 @@ def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]], log
         model,
         [row[:-1] for row in rows],
         name=facts.name,
-        batch_sizes=facts.batching.allowed_batch_sizes,
+        batch_sizes=facts.batching.batch_sizes,
         widths=shapes(facts.servable.sequence_length).widths,
     )
     for warning in written.warnings():

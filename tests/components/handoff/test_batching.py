@@ -28,21 +28,36 @@ def test_knee_is_the_smallest_batch_near_the_best_throughput(
 
 def test_server_batches_up_to_the_knee_and_waits_half_a_request() -> None:
     made = batching(times(b1=10, b2=10, b4=10, b8=20), num_threads=16, max_wait_ms=1000)
-    assert made.allowed_batch_sizes == (1, 2, 4)
+    assert made.batch_sizes == (1, 2, 4)
     assert made.max_batch_size == 4
     assert made.timeout_us == 5000
     assert made.max_enqueued_batches == 100  # ten milliseconds each, one after another
     assert made.num_threads == 2
 
 
+@pytest.mark.parametrize(
+    ("measured", "max_wait_ms", "size"),
+    [
+        (times(b1=10, b2=10, b4=10, b8=20), 1000, 400),  # as many as may queue
+        (times(b1=500, b2=990), 1000, 32),  # two could, but requests of 32 are timed
+        (times(b1=10, b8=20, b64=90), 0.001, 64),
+    ],
+)
+def test_request_may_be_larger_than_a_batch_and_as_large_as_the_queue(
+    measured: list[BatchTime], max_wait_ms: float, size: int
+) -> None:
+    made = batching(measured, num_threads=2, max_wait_ms=max_wait_ms)
+    assert made.max_request_size == made.max_enqueued_batches * made.max_batch_size == size
+
+
 def test_text_has_every_field_of_the_server() -> None:
-    made = batching(times(b1=10, b2=10), num_threads=2, max_wait_ms=100)
+    made = batching(times(b1=10, b2=10), num_threads=2, max_wait_ms=200)
     assert pbtxt(made).splitlines() == [
-        "max_batch_size { value: 2 }",
+        "max_batch_size { value: 40 }",  # of one request
+        "enable_large_batch_splitting { value: true }",
+        "max_execution_batch_size { value: 2 }",
         "batch_timeout_micros { value: 5000 }",
-        "max_enqueued_batches { value: 10 }",
+        "max_enqueued_batches { value: 20 }",
         "num_batch_threads { value: 2 }",
-        "allowed_batch_sizes: 1",
-        "allowed_batch_sizes: 2",
         "pad_variable_length_inputs: false",
     ]

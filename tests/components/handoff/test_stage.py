@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,12 +179,19 @@ def test_warm_up_requests_that_are_left_out_are_warned_of(
     assert warning.startswith("handoff: ") and "TensorFlow Serving takes 3" in warning
 
 
-def test_clients_of_the_bundle_get_the_answers(handed_over: Handoff) -> None:
-    """As they are, in processes of their own; the server is a stand-in."""
+@pytest.mark.parametrize("asked", [["great film", "a dull plot,\tnaïve"], ["good"] * 9 + ["bad"]])
+def test_clients_of_the_bundle_get_the_answers(handed_over: Handoff, asked: list[str]) -> None:
+    """As they are, in processes of their own; the server is a stand-in, and takes no more texts at
+    once than were measured to be worth it."""
     model = answering.load(bundle.read(folder_of(handed_over)).model_dir)
-    asked = ["great film", "a dull plot,\tnaïve"]
     expected = model.texts([asked])
-    with stand_in.serving(model.texts) as addresses:
+
+    def answer(columns: list[list[bytes]]) -> dict[str, Any]:
+        if len(columns[0]) > handed_over.max_batch_size:
+            raise ValueError(f"Task size {len(columns[0])} is larger than maximum")
+        return model.texts(columns)
+
+    with stand_in.serving(answer) as addresses:
         for client, place in (
             ("rest_client.py", f"http://{addresses.http}"),
             ("grpc_client.py", addresses.grpc),
