@@ -151,6 +151,8 @@ def _small_file(path: Path, max_bytes: int) -> bytes:
 def _facts(place: str, marker: bytes) -> dict[str, Any]:
     try:
         facts = json.loads(marker)
+        # Of lists in each other json reads more than it writes, from Python 3.12 on many more.
+        as_written = marker_text(facts) if isinstance(facts, dict) else ""
     except (ValueError, RecursionError) as error:
         raise _edited(MARKER, "is no JSON") from error
     if not isinstance(facts, dict) or facts.get("format_version") != FORMAT:
@@ -159,7 +161,7 @@ def _facts(place: str, marker: bytes) -> dict[str, Any]:
             f"{_cut(ascii(facts.get('format_version') if isinstance(facts, dict) else facts))}; "
             "use the tpuline that wrote it, its wheel is in the bundle"
         )
-    if marker != marker_text(facts).encode():
+    if marker != as_written.encode():
         raise _edited(MARKER, "is not as it was written")
     if facts.get("blessed") is not True:
         raise BundleError(

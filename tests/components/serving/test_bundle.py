@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 from collections.abc import Callable
@@ -119,6 +120,21 @@ def test_edited_bundle_is_refused(whole: Path, edit: Callable[[Path], str]) -> N
     told = edit(whole)
     with pytest.raises(BundleError, match=told.replace(".", r"\.")):
         bundle.read(whole)
+
+
+def test_marker_that_can_be_read_but_not_written_is_refused(whole: Path) -> None:
+    """json reads more levels than its own writer takes; how many is another number in every Python.
+    So all around the deepest that is read, which is searched for."""
+
+    def is_read(depth: int) -> bool:
+        nested = "[" * depth + "]" * depth
+        (whole / "HANDOFF.json").write_text(f'{{"format_version": {bundle.FORMAT}, "a": {nested}}}')
+        with pytest.raises(BundleError, match=r"^HANDOFF\.json: is no") as refused:
+            bundle.read(whole)
+        return "is not as it was written" in str(refused.value)
+
+    deepest = bisect.bisect_left(range(100_000), True, key=lambda depth: not is_read(depth)) - 1
+    assert {is_read(deepest + more) for more in range(-6, 7)} == {True, False}
 
 
 @pytest.mark.parametrize(
