@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from ..stage import Log
 from .events import Event, Line, MonitorConfig, parse_event
 from .growing import GrowingFiles
 from .model_place import model_dir
-from .monitoring import NAMESPACE, Monitor, WindowSummary
+from .monitoring import Monitor, WindowSummary
 from .shards import reject_line
 from .watermark import Watermark
 
@@ -65,8 +65,9 @@ def follow(
 ) -> Followed:
     """Appends to windows.jsonl and rejects.jsonl in the new folder `output`, a line each.
 
-    Goes on until `stop` is set; then the windows that are still open are told. Reads from the
-    beginning of the files: what was interrupted is done again, into another folder.
+    Goes on until `stop` is set; then a last line without its end is read, too, and the windows that
+    are still open are told. Reads from the beginning of the files: what was interrupted is done
+    again, into another folder.
 
     Raises:
         ValueError: there is no such model, `output` is not new, or a file has become shorter.
@@ -81,7 +82,7 @@ def follow(
     log.info(f"following {place}; windows of {config.window_s:g} s go to {output}/{WINDOWS_FILE}")
     try:
         with no_warnings():
-            counted = _run(folder, service.endpoint, Path(output), config)
+            _run(folder, service.endpoint, Path(output), config)
     finally:
         source.end()
         service.stop()
@@ -90,7 +91,7 @@ def follow(
     return Followed(
         folder=output,
         num_lines=source.num_lines,
-        rejected=dict(sorted((counted + source.too_late).items())),
+        rejected=_counted(Path(output) / REJECTS_FILE),
     )
 
 
@@ -105,7 +106,6 @@ class Source:
         self._ended = threading.Event()
         self.error: Exception | None = None  # Beam would take it for the end of the stream
         self.num_lines = 0
-        self.too_late: Counter[str] = Counter()
 
     def end(self) -> None:
         """Whoever listens has gone."""
@@ -125,12 +125,12 @@ class Source:
             lines = self._growing.new_lines()
             elements = [*self._elements(lines)]
             until = _micros(self._watermark.looked(self._growing.behind))
-            if elements:
-                yield _Says(element_event=_Says.AddElements(elements=elements, tag="None"))
+            yield from _added(elements)
             yield _Says(watermark_event=_Says.AdvanceWatermark(new_watermark=until, tag="None"))
             if lines or self._growing.behind:
                 continue
             if last:
+                yield from _added([*self._elements(self._growing.last_lines(), whole=False)])
                 return
             yield from self._wait()
 
@@ -140,27 +140,38 @@ class Source:
             time.sleep(BEAT_S)
             yield _Says(processing_time_event=_Says.AdvanceProcessingTime(advance_duration=0))
 
-    def _elements(self, lines: Sequence[Line]) -> Iterator[Any]:
+    def _elements(self, lines: Sequence[Line], *, whole: bool = True) -> Iterator[Any]:
         self.num_lines += len(lines)
         for line in lines:
             event = parse_event(line, self._config)
+            if aside := self._aside(event, whole):
+                _tell_reject(aside, self._output / REJECTS_FILE)
+                continue
             time_s = self._watermark.time_s
             if isinstance(event, Event):
-                if self._watermark.is_too_late(event):
-                    self._tell_late(event)
-                    continue
                 self._watermark.saw(event)
                 time_s = event.time_s
             yield TestStreamPayload.TimestampedElement(
                 encoded_element=_CODER.encode(line), timestamp=_micros(time_s)
             )
 
-    def _tell_late(self, event: Event) -> None:
-        """Beam would drop it without a word."""
-        detail = "its window was told for the last time before it came; see allowed_lateness_s"
-        row = reject(event.file, event.row, "too_late", detail)
-        self.too_late[row.reason] += 1
-        _append(self._output / REJECTS_FILE, reject_line(row))
+    def _aside(self, event: Event | Reject, whole: bool) -> Reject | None:
+        """What only here is known to be none, or why."""
+        if isinstance(event, Event):
+            if not self._watermark.is_too_late(event):
+                return None
+            # Beam would drop it without a word.
+            detail = "its window was told for the last time before it came; see allowed_lateness_s"
+            return reject(event.file, event.row, "too_late", detail)
+        if whole or event.reason != "malformed_json":
+            return None
+        detail = "following ended before the line did, and what there is of it is no JSON object"
+        return reject(event.file, event.row, "cut_off", detail)
+
+
+def _added(elements: Sequence[Any]) -> Iterator[Any]:
+    if elements:
+        yield _Says(element_event=_Says.AddElements(elements=elements, tag="None"))
 
 
 def _micros(time_s: float) -> int:
@@ -170,8 +181,8 @@ def _micros(time_s: float) -> int:
     return int(time_s * 1_000_000)
 
 
-def _run(folder: str, endpoint: str, output: Path, config: MonitorConfig) -> Counter[str]:
-    """The pipeline until the stream ends; rejects by reason."""
+def _run(folder: str, endpoint: str, output: Path, config: MonitorConfig) -> None:
+    """The pipeline until the stream ends."""
     options = PipelineOptions([])
     options.view_as(StandardOptions).streaming = True
     pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=options)
@@ -182,19 +193,15 @@ def _run(folder: str, endpoint: str, output: Path, config: MonitorConfig) -> Cou
     )
     _ = told["windows"] | "Tell" >> beam.Map(_tell_window, output / WINDOWS_FILE)
     _ = told["rejects"] | "Set aside" >> beam.Map(_tell_reject, output / REJECTS_FILE)
-    result = pipeline.run()
-    result.wait_until_finish()
-    return _counted(result.metrics().query())
+    pipeline.run().wait_until_finish()
 
 
-def _counted(metrics: Mapping[str, Any]) -> Counter[str]:
-    return Counter(
-        {
-            counter.key.metric.name: counter.committed
-            for counter in metrics["counters"]
-            if counter.key.metric.namespace == NAMESPACE
-        }
-    )
+def _counted(rejects: Path) -> dict[str, int]:
+    """By reason. The runner's own counters are of the first lines only."""
+    if not rejects.exists():
+        return {}
+    with rejects.open(encoding="utf-8") as lines:
+        return dict(sorted(Counter(json.loads(line)["reason"] for line in lines).items()))
 
 
 def _check_places(pattern: str, output: str, data_dir: str) -> None:

@@ -48,11 +48,26 @@ class GrowingFiles:
                 lines += _read(file.path, place)
         return lines
 
+    def last_lines(self) -> list[Line]:
+        """What follows the whole lines of each file: a line without its end, for when no more is
+        looked for. Blank ones are left out."""
+        lines: list[Line] = []
+        for file in files.matches(self._pattern):
+            place = self._places.setdefault(file.path, _Place())
+            if line := _content(file.path, place).partition(b"\n")[0]:
+                place.row, place.offset = place.row + 1, place.offset + len(line)
+                lines += [(file.path, place.row, line)] if line.strip() else []
+        return lines
 
-def _read(path: str, place: _Place) -> list[Line]:
+
+def _content(path: str, place: _Place) -> bytes:
     with open(path, "rb") as file:
         file.seek(place.offset)
-        content = file.read(READ_BYTES)
+        return file.read(READ_BYTES)
+
+
+def _read(path: str, place: _Place) -> list[Line]:
+    content = _content(path, place)
     end = content.rfind(b"\n") + 1
     if end:
         found = content[: end - 1].split(b"\n")

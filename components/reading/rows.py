@@ -26,6 +26,7 @@ Reason = Literal[
     "missing_entity",  # null or blank
     "bad_time",  # of an event: no time, or one to come
     "too_late",  # the window of the event is closed for good
+    "cut_off",  # a line of a file that is followed had no end yet, and is no whole event
     "model_failed",  # the model raised for this row alone, or gave no number
     # No faults of the data, so no part of the share that may be rejected:
     "dropped_by_function",  # the user's function left it out

@@ -88,6 +88,37 @@ def test_windows_come_out_while_the_folder_grows(word_model: Path, tmp_path: Pat
     assert sorted(last) == [("00:01:00", 1, "on_time"), ("00:02:00", 1, "on_time")]
 
 
+def test_last_line_without_its_end_is_an_event_or_a_reject(
+    word_model: Path, tmp_path: Path
+) -> None:
+    cut = event("good", 20)
+    append(tmp_path / "a.jsonl", event("good", 10), cut.rstrip())
+    append(tmp_path / "b.jsonl", event("bad", 15), cut[:-5])
+    append(tmp_path / "c.jsonl", b"{}")
+    with following(word_model, tmp_path) as (ended, stop):
+        stop.set()
+        followed = ended.result()
+    (window,) = told(tmp_path / "out/windows.jsonl")
+    assert window["num_events"] == 3
+    rejects = told(tmp_path / "out/rejects.jsonl")
+    assert sorted((Path(row["file"]).name, row["row"], row["reason"]) for row in rejects) == [
+        ("b.jsonl", 2, "cut_off"), ("c.jsonl", 1, "missing_column")
+    ]  # fmt: skip
+    assert followed.num_lines == 5
+    assert followed.rejected == {"cut_off": 1, "missing_column": 1}
+
+
+def test_rejects_of_every_look_are_counted(word_model: Path, tmp_path: Path) -> None:
+    rejects = tmp_path / "out/rejects.jsonl"
+    with following(word_model, tmp_path) as (ended, stop):
+        for number in (1, 2, 3):
+            append(tmp_path / "a.jsonl", b"{}\n")
+            wait_for(lambda number=number: len(told(rejects)) == number, ended)
+        stop.set()
+        followed = ended.result()
+    assert (followed.num_lines, followed.rejected) == (3, {"missing_column": 3})
+
+
 def by_window(path: Path) -> dict[str, tuple[int, int]]:
     """Start -> events and revision of its last telling."""
     found = {w["start"][11:16]: (w["num_events"], w["revision"]) for w in told(path)}

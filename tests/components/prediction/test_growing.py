@@ -26,6 +26,22 @@ def test_line_is_read_once_and_when_it_is_whole(tmp_path: Path) -> None:
     assert following.new_lines() == []
 
 
+def test_last_line_without_its_end_is_read_once_when_no_more_is_looked_for(
+    tmp_path: Path,
+) -> None:
+    following = GrowingFiles(str(tmp_path / "*"))
+    append(tmp_path / "a", b"one\ntwo")
+    append(tmp_path / "b", b"one\n")
+    append(tmp_path / "c", b"one\n \r")
+    assert [line for _, _, line in following.new_lines()] == [b"one"] * 3
+    append(tmp_path / "d", b"since then")
+    append(tmp_path / "a", b" and its end\nthree\n")
+    assert following.last_lines() == [
+        (str(tmp_path / "a"), 2, b"two and its end"), (str(tmp_path / "d"), 1, b"since then")
+    ]  # fmt: skip
+    assert following.last_lines() == []
+
+
 def test_file_that_comes_later_is_read_too(tmp_path: Path) -> None:
     following = GrowingFiles(str(tmp_path / "*.jsonl"))
     append(tmp_path / "b.jsonl", b"1\n")
