@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 5
+VERSION = 6
 USES = frozenset({"seed", "machine"})
 
 _JUDGED = {"p99_ms": "p99", "asked_per_s": "the rates found", "texts_per_s": "texts a second"}

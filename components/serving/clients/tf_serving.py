@@ -25,7 +25,8 @@ class OverHttp:
     ) -> None:
         self._http = HttpConnections(address, timeout_s)
         place = f"/versions/{version}" if version else ""
-        self._path = f"/v1/models/{model}{place}:predict"
+        self._model = f"/v1/models/{model}{place}"
+        self._path = f"{self._model}:predict"
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         import numpy as np
@@ -47,6 +48,14 @@ class OverHttp:
             PROBABILITIES: np.array(outputs[PROBABILITIES], np.float32),
         }
 
+    def has_version(self) -> bool:
+        """Whether the server says that it serves the version that is asked for."""
+        try:
+            status, _, answer = self._http.ask("GET", self._model)
+        except RequestFailed:
+            return False
+        return status == 200 and b'"AVAILABLE"' in answer
+
     def close(self) -> None:
         self._http.close()
 
@@ -63,12 +72,19 @@ class OverGrpc:
     ) -> None:
         import grpc  # type: ignore[import-untyped]
         import tensorflow as tf
-        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+        from tensorflow_serving.apis import (
+            get_model_status_pb2,
+            model_service_pb2_grpc,
+            predict_pb2,
+            prediction_service_pb2_grpc,
+        )
 
         self._tf, self._messages, self._failed = tf, predict_pb2, grpc.RpcError
         self._model, self._version, self._timeout_s = model, version, timeout_s
         self._channel = grpc.insecure_channel(address, options=UNLIMITED)
         self._service = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._status_messages = get_model_status_pb2
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         request = self._messages.PredictRequest()
@@ -86,6 +102,19 @@ class OverGrpc:
         if missing := {LABEL, SCORE, PROBABILITIES} - found.keys():
             raise RequestFailed(f"the answer must hold {sorted(missing)}; it holds {list(found)}")
         return found
+
+    def has_version(self) -> bool:
+        """Whether the server says that it serves the version that is asked for."""
+        request = self._status_messages.GetModelStatusRequest()
+        request.model_spec.name = self._model
+        if self._version:
+            request.model_spec.version.value = self._version
+        try:
+            response = self._models.GetModelStatus(request, timeout=self._timeout_s)
+        except self._failed:
+            return False
+        available = self._status_messages.ModelVersionStatus.AVAILABLE
+        return any(one.state == available for one in response.model_version_status)
 
     def close(self) -> None:
         self._channel.close()

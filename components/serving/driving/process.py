@@ -107,8 +107,8 @@ def measure(
 
 
 def _decided(check: WireCheck, target: Target) -> WireCheck:
-    # Of a running server a hiccup is no answer of this model.
-    has_version = target.server == "tf_serving" and check.num_answered == check.num_texts
+    # Of running servers only TensorFlow Serving was asked for the version, and says if it has it.
+    has_version = target.server == "tf_serving" and check.decides
     return replace(check, target=target.name, decides=not target.address or has_version)
 
 

@@ -74,6 +74,31 @@ def test_answers_of_servers_are_compared_without_scenarios_too(
     assert [line.partition(": ")[0] for line in log.warnings] == [missing]
 
 
+@pytest.mark.parametrize(("transport", "failing"), [("http", "the first"), ("grpc", "all")])
+def test_running_server_that_has_the_version_decides_whatever_it_fails_at(
+    corpus: ShardSet, word_model: Servable, context: Context, transport: str, failing: str
+) -> None:
+    """Another model under the same number; one request without an answer makes it no less so."""
+    model = answering.load(Path(word_model.uri) / word_model.saved_model_dir)
+    num_asked = 0
+
+    def wrong(columns: list[list[bytes]]) -> dict[str, Any]:
+        nonlocal num_asked
+        num_asked += 1
+        if failing == "all" or num_asked == 1:
+            raise ValueError("a hiccup")
+        answer = model.texts(columns)
+        return answer | {"probabilities": 1 - answer["probabilities"]}
+
+    servable = replace(word_model, version=stand_in.VERSION)
+    with stand_in.serving(wrong) as server:
+        target = f"tf_serving+{transport}://{getattr(server, transport)}/{stand_in.MODEL}"
+        report = stage.run(replace(QUICK, targets=(target,)), inputs(corpus, servable), context)
+    (check,) = report.wire
+    assert check.num_answered == (0 if failing == "all" else check.num_texts - 8)
+    assert check.decides and "a hiccup" in check.first_difference
+
+
 @pytest.mark.long
 def test_chosen_variant_is_asked_in_process_and_over_the_wire(
     corpus: ShardSet, word_model: Servable, context: Context, log: Recorder

@@ -26,6 +26,7 @@ Answer = Callable[[list[list[bytes]]], dict[str, Any]]
 MODEL, VERSION = "classifier", 4
 PLACES = ("", "/labels/stable", f"/versions/{VERSION}")
 PREDICT = [f"/v1/models/{MODEL}{place}:predict" for place in PLACES]
+STATUS = {"model_version_status": [{"version": str(VERSION), "state": "AVAILABLE"}]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ def serving(answer: Answer) -> Iterator[Addresses]:
     thread = threading.Thread(target=web.serve_forever, daemon=True)
     thread.start()
     calls = grpc.server(futures.ThreadPoolExecutor(4))
-    calls.add_generic_rpc_handlers((_tf_serving(answer), _kserve(answer)))
+    calls.add_generic_rpc_handlers((_tf_serving(answer), _tf_serving_status(), _kserve(answer)))
     port = calls.add_insecure_port("127.0.0.1:0")
     calls.start()
     try:
@@ -78,6 +79,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._tell(404, {}, b'{"error": "no such model"}')
         except ValueError as error:
             self._tell(400, {}, json.dumps({"error": str(error)}).encode())
+
+    def do_GET(self) -> None:
+        has = self.path == f"/v1/models/{MODEL}/versions/{VERSION}"
+        told = STATUS if has else {"error": "Could not find version"}
+        self._tell(200 if has else 404, {}, json.dumps(told).encode())
 
     def _by_columns(self, request: dict[str, Any]) -> dict[str, Any]:
         inputs = request["inputs"]
@@ -152,6 +158,23 @@ def _tf_serving(answer: Answer) -> Any:
         predict,
         predict_pb2.PredictRequest.FromString,
     )
+
+
+def _tf_serving_status() -> Any:
+    import grpc
+    from tensorflow_serving.apis import get_model_status_pb2 as messages
+
+    def status(request: Any, call: Any) -> Any:
+        asked = request.model_spec
+        if (asked.name, asked.version.value) != (MODEL, VERSION):
+            call.abort(grpc.StatusCode.NOT_FOUND, f"Could not find version: {asked}")
+        response = messages.GetModelStatusResponse()
+        available = messages.ModelVersionStatus.AVAILABLE
+        response.model_version_status.add(version=VERSION, state=available)
+        return response
+
+    read = messages.GetModelStatusRequest.FromString
+    return _one("tensorflow.serving.ModelService", "GetModelStatus", status, read)
 
 
 def _kserve(answer: Answer) -> Any:

@@ -15,6 +15,7 @@ from tpuline.components.contracts import Servable
 from tpuline.components.messy import MESSY_TEXTS
 from tpuline.components.serving import answering, targets, wire
 from tpuline.components.serving.agreement import Rule
+from tpuline.components.serving.clients import tf_serving
 from tpuline.components.serving.clients.connections import RequestFailed
 
 ALL = ["triton+http", "triton+grpc", "tf_serving+http", "tf_serving+grpc"]
@@ -101,6 +102,20 @@ class Local:
 
     def close(self) -> None:
         pass
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_tf_serving_says_which_version_it_has(server: Any, transport: str) -> None:
+    address = getattr(server[0], transport)
+    for place, version, has in (
+        (address, stand_in.VERSION, True),
+        (address, stand_in.VERSION + 1, False),
+        ("127.0.0.1:1", stand_in.VERSION, False),  # nobody is there
+    ):
+        target = targets.parse(f"tf_serving+{transport}://{place}")
+        with targets.connect(target, model=stand_in.MODEL, version=version) as client:
+            assert isinstance(client, tf_serving.OverHttp | tf_serving.OverGrpc)
+            assert client.has_version() is has
 
 
 def test_hostile_texts_are_answered_as_in_process(client: Any, expected: wire.Answers) -> None:
