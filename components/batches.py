@@ -22,6 +22,7 @@ def parse_features(
     has_text_pair: bool,
     length: Width = None,
     max_length: Width = None,
+    vocabulary_size: int | None = None,
 ) -> Features:
     """Model inputs `(B, length)` int32 of serialised examples `(B,)`; a label is not needed.
 
@@ -30,12 +31,18 @@ def parse_features(
         has_text_pair: whether the rows hold segment ids.
         length: the static width. None: the longest row of the batch, at least 1.
         max_length: the longest row allowed where `length` is None.
+        vocabulary_size: for rows of whoever asks a server; ids beyond it are refused.
 
     Raises:
         tf.errors.InvalidArgumentError: when run, for a row longer than `length` or `max_length`
             (cutting it here would drop its [SEP] without a word) or one without token ids.
     """
-    return _features(tf.io.parse_example(serialized, _spec(has_text_pair)), length, max_length)
+    parsed = tf.io.parse_example(serialized, _spec(has_text_pair))
+    # As int64: of ids that int32 cannot hold some would be in range afterwards.
+    ids = {name: ragged.values for name, ragged in parsed.items()}
+    checks = [] if vocabulary_size is None else id_checks(ids, vocabulary_size)
+    with tf.control_dependencies(checks):
+        return _features(parsed, length, max_length)
 
 
 def parse_examples(
@@ -50,6 +57,26 @@ def parse_examples(
     spec = _spec(has_text_pair) | {LABEL: tf.io.FixedLenFeature(shape, tf.int64)}
     parsed = tf.io.parse_example(serialized, spec)
     return _features(parsed, length, None), tf.cast(parsed[LABEL], tf.int32)
+
+
+def id_checks(ids: Features, vocabulary_size: int) -> list[tf.Operation]:
+    """That token ids are of the vocabulary, and segment ids of a first or a second text."""
+    remedy = "tokenise with the vocabulary of the model"
+    checks = [within(ids[TOKEN_IDS], 0, vocabulary_size - 1, name=TOKEN_IDS, remedy=remedy)]
+    if SEGMENT_IDS in ids:
+        remedy = "1 is for the tokens of the second text"
+        checks.append(within(ids[SEGMENT_IDS], 0, 1, name=SEGMENT_IDS, remedy=remedy))
+    # Outside a graph the checks have run already and are None.
+    return [check for check in checks if check is not None]
+
+
+def within(values: tf.Tensor, low: int, high: int, *, name: str, remedy: str) -> tf.Operation:
+    """That all of integer `values`, maybe none, lie from `low` to `high`."""
+    least, most = tf.reduce_min(values), tf.reduce_max(values)
+    words = f"{name}: must be from {low} to {high}; received"
+    return tf.debugging.Assert(
+        (least >= low) & (most <= high), [words, least, "to", most, f"; {remedy}"]
+    )
 
 
 def num_tokens(serialized: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import fingerprint_pb2
 
-from ..batches import parse_features
+from ..batches import id_checks, parse_features, within
 from ..example_spec import (
     PADDING_MASK,
     SEGMENT_IDS,
@@ -40,6 +40,8 @@ class ServedClassifier(tf.Module):
     * `tokens`: `token_ids`, `padding_mask` [, `segment_ids`], int32 `(B, L)`,
     * `examples`: `examples`, serialised tf.Examples `(B,)` as the shards hold them.
 
+    The last two refuse what no tokenizer gives. Tokens that were made here need no such look.
+
     `token_ids(text [, text_pair])`, int32 `(B, L)`, is a plain function beside them: what the
     string signature feeds to the model, for whoever wants to compare. It is no signature, so that
     a server does not offer it.
@@ -53,6 +55,7 @@ class ServedClassifier(tf.Module):
         label_names: Sequence[str],
         has_text_pair: bool,
         sequence_length: int,
+        vocabulary_size: int,
         head: Head,
         shapes: Shapes | None = None,
     ) -> None:
@@ -69,11 +72,15 @@ class ServedClassifier(tf.Module):
             return classify(pad(tokenizer(*columns), has_text_pair))
 
         def from_tokens(*features: tf.Tensor) -> Tensors:
-            return classify(_checked(dict(zip(names, features, strict=True)), sequence_length))
+            given = dict(zip(names, features, strict=True))
+            return classify(_checked(given, sequence_length, vocabulary_size))
 
         def from_examples(examples: tf.Tensor) -> Tensors:
             features = parse_features(
-                examples, has_text_pair=has_text_pair, max_length=sequence_length
+                examples,
+                has_text_pair=has_text_pair,
+                max_length=sequence_length,
+                vocabulary_size=vocabulary_size,
             )
             return classify(features)
 
@@ -162,14 +169,32 @@ def _least(sizes: Sequence[int], wanted: tf.Tensor) -> tf.Tensor:
     return tf.where(wanted > last, beyond, tf.gather(sizes, tf.minimum(index, len(sizes) - 1)))
 
 
-def _checked(features: Tensors, sequence_length: int) -> Tensors:
-    """The features, refused when wider than the model can take."""
-    refuse = tf.debugging.assert_less_equal(
-        tf.shape(features[TOKEN_IDS])[1],
-        sequence_length,
-        message=f"{TOKEN_IDS}: a row must hold at most {sequence_length} tokens; cut it",
-    )
-    with tf.control_dependencies([refuse]):
+def _checked(features: Tensors, sequence_length: int, vocabulary_size: int) -> Tensors:
+    """The features, refused where they are no rows of tokens that the model can take.
+
+    It would answer many: what is compiled looks an id beyond its table up at the end of it, and a
+    mask of another shape stands for all rows.
+    """
+    token_ids, mask = features[TOKEN_IDS], features[PADDING_MASK]
+    shape = tf.shape(token_ids)
+    checks = [
+        within(
+            shape[1], 1, sequence_length, name=f"width of {TOKEN_IDS}", remedy="cut longer rows"
+        ),
+        *(
+            tf.debugging.assert_equal(
+                tf.shape(feature), shape, f"{name}: must have the shape of {TOKEN_IDS}"
+            )
+            for name, feature in features.items()
+            if name != TOKEN_IDS
+        ),
+        *id_checks(features, vocabulary_size),
+        within(mask, 0, 1, name=PADDING_MASK, remedy="1 is for tokens, 0 for what follows them"),
+        tf.debugging.Assert(
+            tf.reduce_all(tf.reduce_any(mask != 0, axis=1)), [f"{PADDING_MASK}: a row has no token"]
+        ),
+    ]
+    with tf.control_dependencies(checks):
         return {name: tf.identity(feature) for name, feature in features.items()}
 
 

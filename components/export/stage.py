@@ -19,7 +19,7 @@ from .threshold import Rule
 if TYPE_CHECKING:
     from .head import Head
 
-VERSION = 6
+VERSION = 7
 EACH_VARIANT = True
 
 MIN_PARITY_TEXTS = 256
@@ -193,6 +193,7 @@ def _save(model: Any, shards: ShardSet, folder: Path, format: Format, head: Head
             label_names=shards.label_names,
             has_text_pair=shards.has_text_pair,
             sequence_length=shards.sequence_length,
+            vocabulary_size=shards.vocabulary_size,
             head=head,
             shapes=shapes(shards.sequence_length) if format == "xla" else None,
         )

@@ -183,12 +183,6 @@ def test_saved_model_answers_where_keras_and_tpuline_cannot_be_imported(
     np.testing.assert_allclose(np.load(tmp_path / "there.npy"), here, atol=1e-6)
 
 
-def test_tokens_wider_than_the_sequence_length_are_refused(bag: Exported) -> None:
-    wide = tf.ones([2, toy.SEQUENCE_LENGTH + 1], tf.int32)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 24 tokens"):
-        bag.loaded.signatures["tokens"](token_ids=wide, padding_mask=wide)
-
-
 TWICE = """
 import sys
 from pathlib import Path

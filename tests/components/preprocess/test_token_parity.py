@@ -119,13 +119,12 @@ class Learnt:
 
     def _export(self, kind: TokenizerType, saved: Path) -> None:
         file = self.folder / FILE_NAMES[kind]
-        options: Any = {"has_text_pair": False, "sequence_length": SEQUENCE_LENGTH}
-        model = build(
-            BagSpec(embedding_dim=4, hidden_dim=4),
-            vocabulary_size=len(tokens(kind, file)),
-            num_labels=2,
-            **options,
-        )
+        options: Any = {
+            "has_text_pair": False,
+            "sequence_length": SEQUENCE_LENGTH,
+            "vocabulary_size": len(tokens(kind, file)),
+        }
+        model = build(BagSpec(embedding_dim=4, hidden_dim=4), num_labels=2, **options)
         labels = self.folder / "labels.txt"
         labels.write_text("no\nyes\n")
         classifier = ServedClassifier(
