@@ -19,7 +19,7 @@ JUDGED_BY: dict[Scenario, Literal["p99_ms", "asked_per_s", "texts_per_s"]] = {
 """The field of its results by which repeats of a scenario are compared."""
 
 STEADY = 0.15
-"""Repeats that differ by a larger share tell of the machine, not of the model."""
+"""Of repeats that differ by a larger share one says little: mostly what else the machine does."""
 
 
 WORTH_SETTING = 0.1

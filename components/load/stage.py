@@ -151,6 +151,8 @@ def _measured(
             rows=rows.rows(),
             labels=[shards.answer(label) for label in rows.labels],
             rule=rule_of(servable),
+            compiled=servable.format == "xla",
+            together=config.batcher.max_batch_size,
         )
         kept = Kept(ctx.unfinished, of=_measured_of(config, served, ctx.seed), log=ctx.log)
         with _servers(config, ctx.log) as servers:

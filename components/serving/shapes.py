@@ -18,6 +18,12 @@ class Shapes:
         return len(self.rows) * len(self.widths)
 
 
+def row_counts(most: int) -> tuple[int, ...]:
+    """Numbers of rows, increasing, one for each number that up to `most` rows are padded to."""
+    last = ROWS[-1]
+    return (*(rows for rows in (*ROWS, *range(2 * last, most, last)) if rows < most), most)
+
+
 def shapes(sequence_length: int) -> Shapes:
     """Widths of which each is at most half as large again as the one before, from 8 tokens on.
 

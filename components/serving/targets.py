@@ -70,7 +70,7 @@ def parse(text: str) -> Target:
     return Target(**{name: value or "" for name, value in found.groupdict().items()})  # type: ignore[arg-type]
 
 
-class _InProcess:
+class InProcess:
     """The model that this process loads."""
 
     def __init__(self, folder: Path) -> None:
@@ -78,6 +78,10 @@ class _InProcess:
 
     def texts(self, columns: Sequence[Sequence[str | bytes]]) -> dict[str, np.ndarray]:
         return self._model.texts(columns)
+
+    def token_ids(self, columns: Sequence[Sequence[str | bytes]]) -> np.ndarray:
+        """See `answering.Answering.token_ids`."""
+        return self._model.token_ids(columns)
 
     def close(self) -> None:
         pass
@@ -98,7 +102,7 @@ def connect(
     """
     if target.server == "in_process":
         assert folder is not None
-        return closing(_InProcess(folder))
+        return closing(InProcess(folder))
     assert target.address, "start a server first"
     from .clients import kserve, tf_serving
 

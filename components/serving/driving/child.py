@@ -6,8 +6,10 @@ Request: `target` (fields of `targets.Target`), `folder`, `model` and `version` 
 lies, its name on a server, and which one TensorFlow Serving is asked for), `settings` (fields of
 `Settings`), `rows` and `labels` (of the data), `pid` (of the server; null where it is not known),
 `seed`, `rule` (fields of `agreement.Rule`), `answers` (of `wire.Answers`, as `{"labels", "scores",
-"probabilities"}`, or null: they are made here, in process), `done` (results of an earlier attempt,
-not to be measured again), `result_file`.
+"probabilities"}`, or null: they are made here, in process), `compiled` (whether the model is, for
+each shape), `of_each_width` (of `loadgen.Rows`; null as `answers` are), `together` (up to how many
+texts the server puts requests together), `done` (results of an earlier attempt, not to be measured
+again), `result_file`.
 Progress goes to standard output, one JSON line a run of LoadGen, and one a result that is finished.
 """
 
@@ -25,11 +27,12 @@ from .. import wire
 from ..agreement import Rule
 from ..answering import num_threads
 from ..clients import tf_serving
-from ..targets import IN_PROCESS, Asked, Target, connect
+from ..targets import IN_PROCESS, Asked, InProcess, Target, connect
 from .kept import of_fields
 from .loadgen import Rows, imported
 from .scenarios import measure
 from .settings import Settings
+from .warming import of_each_width
 
 
 def main() -> None:
@@ -42,9 +45,17 @@ def main() -> None:
     folder, name, version = Path(request["folder"]), request["model"], request["version"]
     with connect(target, folder=folder, model=name, version=version) as client:
         expected, check = _answers(client, target, rows, request)
-        results = _measure(client, target, rows, expected, settings, request)
+        widths = _widths(client, rows, request)
+        asked = Rows(
+            texts=rows,
+            labels=tuple(label.encode() for label in request["labels"]),
+            answers=expected.labels[-len(rows) :],
+            of_each_width=widths,
+        )
+        results = _measure(client, target, asked, settings, request)
     result = {
         "answers": _plain(expected),
+        "of_each_width": widths,
         "wire": None if check is None else asdict(check),
         "results": [asdict(one) for one in results],
     }
@@ -75,11 +86,21 @@ def _answers(
     return expected, check
 
 
+def _widths(
+    client: Asked, rows: Sequence[tuple[str, ...]], request: dict[str, Any]
+) -> tuple[tuple[int, int], ...]:
+    """See `loadgen.Rows`."""
+    if not request["compiled"]:
+        return ()
+    if isinstance(client, InProcess):
+        return tuple(of_each_width(client.token_ids, rows))
+    return tuple(map(tuple, request["of_each_width"]))
+
+
 def _measure(
     client: Asked,
     target: Target,
-    rows: tuple[tuple[str, ...], ...],
-    expected: wire.Answers,
+    rows: Rows,
     settings: Settings,
     request: dict[str, Any],
 ) -> list[Any]:
@@ -91,17 +112,14 @@ def _measure(
     found = []
     for result in measure(
         client,
-        Rows(
-            texts=rows,
-            labels=tuple(label.encode() for label in request["labels"]),
-            answers=expected.labels[-len(rows) :],
-        ),
+        rows,
         settings,
         target=target.name,
         pid=os.getpid() if in_process else request["pid"],
         num_threads=min(in_flight, num_threads()) if in_process else in_flight,
         seed=request["seed"],
         tell=lambda what: print(json.dumps({"load": what}), flush=True),
+        together=request["together"],
         done=done,
     ):
         found.append(result)

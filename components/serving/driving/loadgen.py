@@ -37,6 +37,8 @@ class Rows:
     texts: tuple[tuple[str, ...], ...]  # (text,) or (text, text pair)
     labels: tuple[bytes, ...]  # what the data says
     answers: tuple[bytes, ...]  # what the model said in process
+    # Where the model is compiled for each width of batches: (tokens, place of a row so wide)
+    of_each_width: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +33,8 @@ class Served:
     rows: Sequence[tuple[str, ...]]  # (text,) or (text, text pair)
     labels: Sequence[str]  # of the rows, as the data has them
     rule: Rule  # which answers over a wire count as those in process
+    compiled: bool = False  # for each shape of a batch, when it first comes up
+    together: int = 0  # texts, up to which a Triton that is started here puts requests together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def measure(
     alone = Target(server="in_process")
     own = settings if alone in targets else replace(settings, scenarios=())
     done = kept.of(alone.name) if alone in targets else ()
-    in_process = _ask(served, alone, own, None, done=done, kept=kept, pid=None, seed=seed, log=log)
+    in_process = _ask(served, alone, own, {}, done=done, kept=kept, pid=None, seed=seed, log=log)
     for target in targets:
         found = in_process
         if target != alone:
@@ -87,7 +89,7 @@ def measure(
                 served,
                 place.target,
                 settings,
-                in_process["answers"],
+                in_process,
                 done=done,
                 kept=kept,
                 name=target.name,
@@ -116,7 +118,7 @@ def _ask(
     served: Served,
     target: Target,
     settings: Settings,
-    answers: Any,
+    in_process: Mapping[str, Any],  # what was found there; empty: it is to be
     *,
     done: Sequence[LoadResult],
     kept: Kept,
@@ -134,7 +136,10 @@ def _ask(
         "rows": served.rows,
         "labels": served.labels,
         "rule": asdict(served.rule),
-        "answers": answers,
+        "answers": in_process.get("answers"),
+        "compiled": served.compiled,
+        "of_each_width": in_process.get("of_each_width"),
+        "together": served.together if target.server == "triton" and pid is not None else 0,
         "done": [asdict(result) for result in done],
         "pid": pid,
         "seed": seed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,10 +13,8 @@ from . import loadgen
 from .costs import Costs, watched
 from .loadgen import Outcome, Rows
 from .search import Found, about, highest
-from .settings import TEXTS_PER_QUERY, Settings
-
-WARM_UP_REQUESTS = 20
-"""Of each size, before the clock."""
+from .settings import Settings
+from .warming import sizes, warm_up
 
 ATTEMPTS = 3
 MARGIN = 1.2
@@ -42,31 +39,33 @@ def measure(
     num_threads: int,
     seed: int,
     tell: Tell,
+    together: int = 0,
     done: Sequence[LoadResult] = (),
 ) -> Iterator[LoadResult]:
-    """A result of each repeat of each scenario. `pid` is the process that answers, if known.
+    """A result of each repeat of each scenario. `pid` is the process that answers, if known, and
+    `together` up to how many texts it puts requests together; 0: it does not.
 
     `tell` hears of each run of LoadGen before it begins. A server that gives no answer before the
     clock gets a result that does not count. Those that are `done` are given as they are.
     """
-    run = _Run(client, rows, settings, target, pid, num_threads, seed, tell)
     repeats = range(1, settings.repeats + 1)
     for scenario in settings.scenarios:
         found = {result.repeat: result for result in done if result.scenario == scenario}
         if all(repeat in found for repeat in repeats):
             yield from (found[repeat] for repeat in repeats)
             continue
-        size = {"multi_stream": TEXTS_PER_QUERY, "offline": settings.batch_size}.get(scenario, 1)
+        asked = sizes(scenario, settings, together=together)
         try:
-            seconds = warm_up(client, rows, size)
+            warmed = warm_up(client, rows, asked)
         except RequestFailed as error:
             yield from (found[repeat] for repeat in repeats if repeat in found)
             yield _unanswered(target, scenario, str(error))
             continue
+        run = _Run(client, rows, settings, target, pid, num_threads, seed, tell, warmed.remarks)
         if scenario == "server":
-            yield from run.highest_rates(repeats, found, seconds)
+            yield from run.highest_rates(repeats, found, warmed.seconds)
         else:
-            yield from run.runs(scenario, repeats, found, rate=size / seconds)
+            yield from run.runs(scenario, repeats, found, rate=asked[0] / warmed.seconds)
 
 
 def _unanswered(target: str, scenario: Scenario, why: str) -> LoadResult:
@@ -112,19 +111,8 @@ def _unsettled(found: Found, seconds: float, precision: float) -> tuple[str, ...
     return (f"the search stopped after {spent}, before {precision:.0%} more had failed twice",)
 
 
-def warm_up(client: Asked, rows: Rows, size: int) -> float:
-    """Median seconds of a request of `size` texts."""
-    seconds = []
-    for request in range(WARM_UP_REQUESTS):
-        places = [(request * size + one) % len(rows.texts) for one in range(size)]
-        started = time.perf_counter()
-        client.texts(list(zip(*(rows.texts[place] for place in places), strict=True)))
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
-
-
 class _Run:
-    """The runs of LoadGen against one target."""
+    """The runs of LoadGen against one target. Its results begin with the `remarks`."""
 
     def __init__(
         self,
@@ -136,10 +124,11 @@ class _Run:
         num_threads: int,
         seed: int,
         tell: Tell,
+        remarks: tuple[str, ...],
     ) -> None:
         self.client, self.rows, self.settings = client, rows, settings
         self.target, self.pid, self.num_threads = target, pid, num_threads
-        self.seed, self.tell = seed, tell
+        self.seed, self.tell, self.remarks = seed, tell, remarks
 
     def runs(
         self,
@@ -255,7 +244,7 @@ class _Run:
             scenario=scenario,
             repeat=repeat,
             valid=outcome.met,
-            remarks=(*found.remarks, *remarks),
+            remarks=(*self.remarks, *found.remarks, *remarks),
             num_queries=found.num_queries,
             num_texts=outcome.num_texts,
             num_failed=outcome.num_failed,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,12 @@ from tests.components.evaluate.conftest import Recorder
 from tests.pipeline.run_facts import finished
 from tpuline.components.contracts import Servable, ShardSet, WireCheck
 from tpuline.components.load import stage
-from tpuline.components.serving.driving.process import _decided
-from tpuline.components.serving.servers.starting import Command, NotStarted, Ports, Servers
-from tpuline.components.serving.targets import parse
+from tpuline.components.serving.agreement import Rule
+from tpuline.components.serving.driving import process
+from tpuline.components.serving.driving.kept import Kept
+from tpuline.components.serving.driving.process import Served, _decided
+from tpuline.components.serving.servers.starting import Command, NotStarted, Place, Ports, Servers
+from tpuline.components.serving.targets import Target, parse
 from tpuline.components.stage import Context
 
 CONFIG = stage.Config(scenarios=("single_stream",), num_rows=8)
@@ -94,3 +99,36 @@ def test_server_that_is_not_installed_ends_the_stage(
     config = replace(CONFIG, targets=("triton+http", "tf_serving+http"))
     with pytest.raises(ValueError, match=r"^targets: tf_serving needs a program"):
         stage.run(config, inputs, context)
+
+
+def test_who_asks_hears_of_widths_and_of_how_many_texts_triton_puts_together(
+    tmp_path: Path, log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a running server nobody knows how it batches."""
+    heard: list[dict[str, Any]] = []
+    check = WireCheck(
+        target="t", num_texts=1, num_answered=1, max_abs_diff=0.0, tolerance=1e-6,
+        first_difference="",
+    )  # fmt: skip
+
+    def child(module: str, request: dict[str, Any], **_: Any) -> dict[str, Any]:
+        heard.append(request)
+        return {"answers": {}, "of_each_width": [[8, 0]], "wire": asdict(check), "results": []}
+
+    def place(target: Target, *_: Any) -> Place:
+        pid = None if target.address else 7
+        return Place(target=replace(target, address="127.0.0.1:1"), pid=pid)
+
+    monkeypatch.setattr(process, "ask_child", child)
+    served = Served(
+        folder=tmp_path, model="m", version=1, rows=[("good",)], labels=["positive"],
+        rule=Rule(tolerance=0.1), compiled=True, together=64,
+    )  # fmt: skip
+    names = ("in_process", "triton+http", "triton+http://10.0.0.3:8000", "tf_serving+http")
+    process.measure(
+        served, [parse(name) for name in names], CONFIG, servers=SimpleNamespace(place=place),  # type: ignore[arg-type]
+        kept=Kept(str(tmp_path / "kept"), of="this", log=log), seed=7, log=log,
+    )  # fmt: skip
+    assert [one["together"] for one in heard] == [0, 64, 0, 0]
+    assert [one["of_each_width"] for one in heard] == [None, *[[[8, 0]]] * 3]
+    assert all(one["compiled"] for one in heard)
