@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A value with its bootstrap 95 % interval."""
+    """A value with its 95 % interval."""
 
     value: float
     low: float

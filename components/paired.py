@@ -38,7 +38,7 @@ def difference(gained: int, lost: int, num_rows: int, *, samples: int, seed: int
     """Of the accuracies, first minus other, with its 95 % bootstrap interval.
 
     Rows drawn with replacement fall among the three kinds by a multinomial law; see
-    `evaluate.metrics.bootstrap`. One row more counts as gained and one as lost, or few of either,
+    `evaluate.metrics.intervals`. One row more counts as gained and one as lost, or few of either,
     or none, would pass for certainty: Bonett and Price 2012, Journal of Educational and Behavioral
     Statistics 37, "Adjusted Wald confidence interval for a difference of binomial proportions
     based on paired data".

@@ -133,13 +133,13 @@ def compared(
     drawn = {"samples": samples, "seed": seed}
     micro_f1 = micro_f1_difference = None
     if shards.multi_label:
-        accuracy, macro_f1, micro_f1 = several.bootstrap(labels_N, answered_N, **drawn)
+        accuracy, macro_f1, micro_f1 = several.intervals(labels_N, answered_N, **drawn)
         micro_f1_difference = several.micro_f1_difference(
             labels_N, predicted_N, answered_N, **drawn
         )
     else:
         confusion = metrics.confusion_matrix(labels_N, answered_N, len(shards.label_names))
-        accuracy, macro_f1 = metrics.bootstrap(confusion, **drawn)
+        accuracy, macro_f1 = metrics.intervals(confusion, **drawn)
     gained, lost = paired.gained_and_lost(
         metrics.right(labels_N, predicted_N), metrics.right(labels_N, answered_N)
     )

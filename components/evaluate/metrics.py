@@ -76,34 +76,59 @@ def _macro_f1(hits_C: np.ndarray, marginals_C: np.ndarray) -> float:
     return float((2.0 * hits_C[occurs_C] / marginals_C[occurs_C]).mean())
 
 
-def bootstrap(confusion_CC: np.ndarray, *, samples: int, seed: int) -> tuple[Interval, Interval]:
-    """Accuracy and macro-F1, each with its 95 % percentile interval.
+def wilson(hits: int, num_rows: int) -> Interval:
+    """A share with its 95 % interval, which holds for few rows too, and for none or all of them.
 
-    Both depend on the rows only through the confusion matrix, and rows drawn with replacement fall
+    Wilson 1927, Journal of the American Statistical Association 22, "Probable inference, the law
+    of succession, and statistical inference".
+    """
+    from scipy.stats import binomtest
+
+    bounds = binomtest(hits, num_rows).proportion_ci(method="wilson")
+    return Interval(value=hits / num_rows, low=float(bounds.low), high=float(bounds.high))
+
+
+def intervals(confusion_CC: np.ndarray, *, samples: int, seed: int) -> tuple[Interval, Interval]:
+    """Accuracy with Wilson's interval, and macro-F1 with its 95 % percentile bootstrap interval.
+
+    F1 depends on the rows only through the confusion matrix, and rows drawn with replacement fall
     into its cells by a multinomial law: drawing the cells is the same bootstrap (Efron 1979) at
-    a cost that does not grow with the number of rows.
+    a cost that does not grow with the number of rows. One row more counts as right and one as
+    wrong, as in `paired.difference`, or a model without a mistake in few rows would pass for one
+    that makes none.
     """
     import numpy as np
 
-    num_labels, total = len(confusion_CC), int(confusion_CC.sum())
-    true_K, predicted_K = np.nonzero(confusion_CC)
-    shares_K = confusion_CC[true_K, predicted_K] / total
+    num_labels, total = len(confusion_CC), int(confusion_CC.sum()) + 2
+    drawn_from_CC = confusion_CC + _two_rows(confusion_CC)
+    true_K, predicted_K = np.nonzero(drawn_from_CC)
+    shares_K = drawn_from_CC[true_K, predicted_K] / total
     correct_K = true_K == predicted_K
     rng = np.random.default_rng(seed)
-    drawn = np.empty((samples, 2))
-    for sample in drawn:
+    drawn = np.empty(samples)
+    for sample in range(samples):
         counts_K = rng.multinomial(total, shares_K)
         hits_C = np.bincount(true_K, counts_K * correct_K, num_labels)
         marginals_C = np.bincount(true_K, counts_K, num_labels)
         marginals_C += np.bincount(predicted_K, counts_K, num_labels)
-        sample[:] = hits_C.sum() / total, _macro_f1(hits_C, marginals_C)
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    values = accuracy(confusion_CC), macro_f1(confusion_CC)
-    first, second = (
-        Interval(value=value, low=float(low[i]), high=float(high[i]))
-        for i, value in enumerate(values)
-    )
-    return first, second
+        drawn[sample] = _macro_f1(hits_C, marginals_C)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    found = Interval(value=macro_f1(confusion_CC), low=float(low), high=float(high))
+    return wilson(int(confusion_CC.trace()), total - 2), found
+
+
+def _two_rows(confusion_CC: np.ndarray) -> np.ndarray:
+    """One right and one wrong, each in equal parts of all labels that occur; of all, where there is
+    but one."""
+    import numpy as np
+
+    occurs_C = confusion_CC.sum(axis=1) + confusion_CC.sum(axis=0) > 0
+    if occurs_C.sum() == 1:
+        occurs_C = np.ones_like(occurs_C)
+    right_CC = np.diag(occurs_C)
+    wrong_CC = np.outer(occurs_C, occurs_C) & ~right_CC
+    two: np.ndarray = right_CC / right_CC.sum() + wrong_CC / wrong_CC.sum()
+    return two
 
 
 def expected_calibration_error(

@@ -38,7 +38,7 @@ def quality(
 
 def _of_one(predictions: Predictions, servable: Servable, *, samples: int, seed: int) -> Quality:
     confusion = predictions.confusion_matrix()
-    accuracy, macro_f1 = metrics.bootstrap(confusion, samples=samples, seed=seed)
+    accuracy, macro_f1 = metrics.intervals(confusion, samples=samples, seed=seed)
     labels_N, predicted_N = predictions.labels_N, predictions.predicted_N
     probabilities_NC, temperature = predictions.probabilities_NC, servable.temperature
     before = None
@@ -68,7 +68,7 @@ def _of_several(
 ) -> Quality:
     labels_NC, on_NC = predictions.labels_N, predictions.predicted_N
     probabilities_NC, temperature = predictions.probabilities_NC, servable.temperature
-    accuracy, macro_f1, micro_f1 = several.bootstrap(labels_NC, on_NC, samples=samples, seed=seed)
+    accuracy, macro_f1, micro_f1 = several.intervals(labels_NC, on_NC, samples=samples, seed=seed)
     per_class = several.per_class(labels_NC, on_NC, probabilities_NC, servable.label_names)
     known = [one.average_precision for one in per_class if one.average_precision is not None]
     before = None

@@ -53,27 +53,37 @@ def micro_f1(labels_NC: np.ndarray, on_NC: np.ndarray) -> float:
     return _micro_f1((labels_NC & on_NC).sum(), labels_NC.sum() + on_NC.sum())
 
 
-def bootstrap(
+def intervals(
     labels_NC: np.ndarray, on_NC: np.ndarray, *, samples: int, seed: int
 ) -> tuple[Interval, Interval, Interval]:
-    """Accuracy (all labels of a row right), macro and micro F1, with 95 % percentile intervals."""
+    """Accuracy (all labels of a row right), macro and micro F1, with 95 % intervals: see `metrics`.
+
+    Of the rows more that F1 is drawn from one has a label that is found, one a label that is
+    missed, and one a label that is only answered; each in equal parts of all labels that occur.
+    """
     import numpy as np
 
     def values(labels: np.ndarray, on: np.ndarray, counts: np.ndarray) -> np.ndarray:
         hits_SC, marginals_SC = counts @ (labels & on), counts @ (1 * labels + on)
-        right_S = counts @ metrics.right(labels, on)
         f1_SC = 2 * hits_SC / np.maximum(marginals_SC, 1)
         occurs_S = np.maximum((marginals_SC > 0).sum(axis=1), 1)
-        accuracy_S = right_S / counts.sum(axis=1)
         micro_S = 2 * hits_SC.sum(axis=1) / np.maximum(marginals_SC.sum(axis=1), 1)
-        return np.stack([accuracy_S, f1_SC.sum(axis=1) / occurs_S, micro_S], axis=1)
+        return np.stack([f1_SC.sum(axis=1) / occurs_S, micro_S], axis=1)
 
-    drawn = np.concatenate(
-        [values(*parts) for parts in _drawn((labels_NC, on_NC), samples=samples, seed=seed)]
+    one_KC = np.eye(labels_NC.shape[1], dtype=bool)
+    occurs_C = (labels_NC | on_NC).any(axis=0)
+    one_KC = one_KC[occurs_C] if occurs_C.any() else one_KC
+    none_KC = np.zeros_like(one_KC)
+    parts = (
+        np.concatenate([labels_NC, one_KC, one_KC, none_KC]),
+        np.concatenate([on_NC, one_KC, none_KC, one_KC]),
     )
+    weights = np.repeat([1, 1 / len(one_KC)], [len(labels_NC), 3 * len(one_KC)])
+    drawn = [values(*some) for some in _drawn(parts, weights, samples=samples, seed=seed)]
     told = values(labels_NC, on_NC, np.ones((1, len(labels_NC)), np.int64))[0]
-    accuracy, macro, micro = _intervals(told, drawn)
-    return accuracy, macro, micro
+    macro, micro = _intervals(told, np.concatenate(drawn))
+    num_right = int(metrics.right(labels_NC, on_NC).sum())
+    return metrics.wilson(num_right, len(labels_NC)), macro, micro
 
 
 def micro_f1_difference(
@@ -95,7 +105,8 @@ def micro_f1_difference(
         np.concatenate([other_NC, missed, found]),
     )
     drawn = []
-    for labels, on, other, counts in _drawn(parts, samples=samples, seed=seed):
+    weights = np.ones(len(parts[0]))
+    for labels, on, other, counts in _drawn(parts, weights, samples=samples, seed=seed):
         of_each = []
         for answered in (on, other):
             found_K, named_K = (labels & answered).sum(axis=1), (1 * labels + answered).sum(axis=1)
@@ -138,20 +149,22 @@ def _micro_f1(hits: int, marginals: int) -> float:
 
 
 def _drawn(
-    parts: tuple[np.ndarray, ...], *, samples: int, seed: int
+    parts: tuple[np.ndarray, ...], weights_N: np.ndarray, *, samples: int, seed: int
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """The K different rows of bool `(N, C)` arrays side by side, and how often each is drawn in
-    some samples of N rows, int64 `(S, K)`: see `metrics.bootstrap`.
+    some samples of as many rows as all weigh, int64 `(S, K)`: see `metrics.intervals`.
     """
     import numpy as np
 
     packed = np.packbits(np.concatenate(parts, axis=1), axis=1)
-    _, firsts, counts = np.unique(packed, axis=0, return_index=True, return_counts=True)
+    _, firsts, kinds_N = np.unique(packed, axis=0, return_index=True, return_inverse=True)
     different = [part[firsts] for part in parts]
+    weights_K = np.bincount(kinds_N.ravel(), weights_N)
+    num_drawn, shares_K = round(weights_K.sum()), weights_K / weights_K.sum()
     rng = np.random.default_rng(seed)
     for start in range(0, samples, DRAWN_AT_ONCE):
         size = min(DRAWN_AT_ONCE, samples - start)
-        yield (*different, rng.multinomial(counts.sum(), counts / counts.sum(), size=size))
+        yield (*different, rng.multinomial(num_drawn, shares_K, size=size))
 
 
 def _intervals(values: np.ndarray, drawn_SV: np.ndarray) -> Iterator[Interval]:

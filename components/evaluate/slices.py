@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..contracts import Interval, Slice
+from ..contracts import Slice
+from .metrics import wilson
 from .shown import NO_LABEL
 
 if TYPE_CHECKING:
@@ -124,11 +125,3 @@ def _slice(column: str, value: str, right: np.ndarray) -> Slice:
         num_rows=len(right),
         accuracy=wilson(int(right.sum()), len(right)),
     )
-
-
-def wilson(hits: int, num_rows: int) -> Interval:
-    """A share with its 95 % interval, which holds for few rows too: Wilson 1927."""
-    from scipy.stats import binomtest
-
-    bounds = binomtest(hits, num_rows).proportion_ci(method="wilson")
-    return Interval(value=hits / num_rows, low=float(bounds.low), high=float(bounds.high))

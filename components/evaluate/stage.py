@@ -44,7 +44,7 @@ from .quality import quality
 from .shown import Gallery
 from .slices import Slices
 
-VERSION = 7
+VERSION = 8
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 

@@ -56,10 +56,10 @@ def test_metrics_agree_with_scikit_learn(num_labels: int):
         assert [getattr(row, name) for row in ours] == pytest.approx(list(column))
 
 
-def test_bootstrap_interval_is_that_of_drawing_rows():
+def test_intervals_are_those_of_drawing_rows():
     labels, predicted = random_case(300, 3, seed=0)
     matrix = metrics.confusion_matrix(labels, predicted, 3)
-    accuracy, macro_f1 = metrics.bootstrap(matrix, samples=4000, seed=1)
+    accuracy, macro_f1 = metrics.intervals(matrix, samples=4000, seed=1)
 
     rng = np.random.default_rng(2)
     drawn = []
@@ -74,34 +74,58 @@ def test_bootstrap_interval_is_that_of_drawing_rows():
     assert macro_f1.low < macro_f1.value == metrics.macro_f1(matrix) < macro_f1.high
 
 
-def test_bootstrap_interval_covers_the_true_accuracy_19_times_of_20():
+def test_interval_of_a_share_stays_on_the_scale():
+    sure = metrics.wilson(30, 30)
+    assert (sure.value, sure.high) == (1.0, 1.0) and 0.8 < sure.low < 1.0
+    half = metrics.wilson(50, 100)
+    assert (half.low, half.high) == pytest.approx((0.404, 0.596), abs=0.001)
+
+
+@pytest.mark.parametrize(("rate", "num_rows"), [(0.8, 500), (0.95, 100), (0.99, 100), (0.98, 40)])
+def test_intervals_cover_the_truth_19_times_of_20(rate: float, num_rows: int):
+    """And not much less often where hardly a row is answered wrongly."""
     rng = np.random.default_rng(3)
-    covered = 0
-    for trial in range(200):
-        right = rng.binomial(500, 0.8)
-        matrix = np.array([[right, 500 - right], [0, 0]])
-        accuracy, _ = metrics.bootstrap(matrix, samples=300, seed=trial)
-        covered += accuracy.low <= 0.8 <= accuracy.high
-    assert 0.9 <= covered / 200 <= 0.99
+    shares = np.array([[rate, 1 - rate], [1 - rate, rate]]) / 2
+    covered = np.zeros(2)
+    for seed in range(400):
+        matrix = rng.multinomial(num_rows, shares.ravel()).reshape(2, 2)
+        found = metrics.intervals(matrix, samples=200, seed=seed)
+        # Both labels are alike, so that their true F1 is the rate of right answers.
+        covered += [one.low <= rate <= one.high for one in found]
+    assert (covered / 400 > 0.91).all()
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_few_rows_that_are_all_alike_do_not_pass_for_certainty(right: bool):
+    matrix = np.diag([8, 7, 5]) if right else np.roll(np.diag([8, 7, 5]), 1, axis=1)
+    value = float(right)
+    for found in metrics.intervals(matrix, samples=1000, seed=0):
+        assert found.low <= value == found.value <= found.high
+        assert 0.1 < found.high - found.low < 0.3
 
 
 def test_bootstrap_depends_on_nothing_but_its_seed():
     matrix = metrics.confusion_matrix(*random_case(500, 4, seed=5), 4)
-    first = metrics.bootstrap(matrix, samples=200, seed=11)
-    assert metrics.bootstrap(matrix, samples=200, seed=11) == first
-    assert metrics.bootstrap(matrix, samples=200, seed=12) != first
+    first = metrics.intervals(matrix, samples=200, seed=11)
+    assert metrics.intervals(matrix, samples=200, seed=11) == first
+    assert metrics.intervals(matrix, samples=200, seed=12) != first
 
 
 def test_bootstrap_survives_labels_that_a_sample_misses():
     matrix = np.array([[50, 0, 0], [0, 1, 0], [0, 0, 0]])
-    accuracy, macro_f1 = metrics.bootstrap(matrix, samples=200, seed=0)
-    assert (accuracy.low, accuracy.high) == (macro_f1.low, macro_f1.high) == (1.0, 1.0)
+    _, macro_f1 = metrics.intervals(matrix, samples=200, seed=0)
+    assert macro_f1.low < 0.9 and macro_f1.value == macro_f1.high == 1.0
+
+
+def test_one_label_alone_has_an_interval_too():
+    _, macro_f1 = metrics.intervals(np.diag([20, 0]), samples=500, seed=0)
+    assert macro_f1.low < 0.9 and macro_f1.value == macro_f1.high == 1.0
 
 
 def test_bootstrap_of_25000_rows_takes_less_than_2_seconds():
     matrix = metrics.confusion_matrix(*random_case(25_000, 77, seed=6), 77)
     started = time.process_time()
-    metrics.bootstrap(matrix, samples=1000, seed=0)
+    metrics.intervals(matrix, samples=1000, seed=0)
     assert time.process_time() - started < 2
 
 

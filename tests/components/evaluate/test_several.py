@@ -25,7 +25,7 @@ ON = (PROBABILITIES > 0.3) ^ (RNG.random((400, 4)) < (0.1, 0.1, 0.02, 0.0))
 
 
 def test_metrics_are_those_of_scikit_learn() -> None:
-    accuracy, macro, micro = several.bootstrap(LABELS, ON, samples=300, seed=3)
+    accuracy, macro, micro = several.intervals(LABELS, ON, samples=300, seed=3)
     assert accuracy.value == pytest.approx(sklearn_metrics.accuracy_score(LABELS, ON))
     of_labels = sklearn_metrics.f1_score(LABELS, ON, average=None, zero_division=np.nan)
     assert macro.value == pytest.approx(np.nanmean(of_labels))
@@ -35,8 +35,30 @@ def test_metrics_are_those_of_scikit_learn() -> None:
         assert one.low < one.value < one.high
 
 
+def test_few_rows_that_are_all_right_do_not_pass_for_certainty() -> None:
+    labels = LABELS[:20]
+    for found in several.intervals(labels, labels, samples=1000, seed=0):
+        assert found.low < 0.97 and found.value == found.high == 1.0
+    none = np.zeros((20, 4), bool)
+    accuracy, _, _ = several.intervals(none, none, samples=200, seed=0)
+    assert accuracy.low < 0.9 and accuracy.value == 1.0
+
+
+@pytest.mark.parametrize(("missed", "num_rows"), [(0.2, 300), (0.02, 100), (0.01, 60)])
+def test_interval_of_f1_covers_the_truth_19_times_of_20(missed: float, num_rows: int) -> None:
+    """One label a row, so that a miss is a missed and a wrongly answered one: F1 is their rest."""
+    rng = np.random.default_rng(5)
+    covered = np.zeros(2)
+    for seed in range(300):
+        true, moved = rng.integers(0, 3, num_rows), rng.random(num_rows) < missed
+        labels, on = np.eye(3, dtype=bool)[true], np.eye(3, dtype=bool)[(true + moved) % 3]
+        _, *of_f1 = several.intervals(labels, on, samples=200, seed=seed)
+        covered += [one.low <= 1 - missed <= one.high for one in of_f1]
+    assert (covered / 300 > 0.91).all()
+
+
 def test_intervals_are_those_of_drawn_rows() -> None:
-    _, _, micro = several.bootstrap(LABELS, ON, samples=2000, seed=3)
+    _, _, micro = several.intervals(LABELS, ON, samples=2000, seed=3)
     rng = np.random.default_rng(9)
     drawn = []
     for _ in range(2000):

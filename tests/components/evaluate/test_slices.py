@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tpuline.components.contracts import Slice
-from tpuline.components.evaluate.slices import Slices, slices, wilson, worst
+from tpuline.components.evaluate.slices import Slices, slices, worst
 
 
 def made(
@@ -81,10 +81,3 @@ def test_least_number_of_rows_is_a_setting_and_what_is_left_out_is_counted() -> 
 def test_settings_that_cannot_be_meant_are_refused(field: str) -> None:
     with pytest.raises(ValueError, match=rf"^{field}: must be at least 1; received 0; "):
         Slices(**{field: 0})
-
-
-def test_interval_of_a_share_stays_on_the_scale() -> None:
-    sure = wilson(30, 30)
-    assert (sure.value, sure.high) == (1.0, 1.0) and 0.8 < sure.low < 1.0
-    half = wilson(50, 100)
-    assert (half.low, half.high) == pytest.approx((0.404, 0.596), abs=0.001)
