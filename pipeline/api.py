@@ -146,25 +146,12 @@ def run(
                         f"worker {worker} of {num_workers}: waiting for all that TF_CONFIG names"
                     )
                 hardware.start()
+        with_these: dict[str, Any] = {"hardware": hardware, "callbacks": tuple(callbacks)}
         if worker:
-            return follower.follow(
-                config,
-                steps,
-                root=str(root),
-                log=open_log,
-                hardware=hardware,
-                callbacks=tuple(callbacks),
-            )
+            return follower.follow(config, steps, root=str(root), log=open_log, **with_these)
         others = num_workers > 1
         with pulse.beating(shelf.run_place(config.name)) if others else nullcontext():
-            return runner.execute(
-                config,
-                steps,
-                root=root,
-                log=open_log,
-                hardware=hardware,
-                callbacks=tuple(callbacks),
-            )
+            return runner.execute(config, steps, root=root, log=open_log, **with_these)
 
 
 def preflight(

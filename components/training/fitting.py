@@ -225,8 +225,7 @@ def fitting(
                 "train_steps": plan.train_steps,
                 "num_hosts": lane.num_hosts,
             },
-            hardware=f"{lane.num_replicas} x {lane.accelerator or lane.strategy_name}, "
-            f"{lane.precision}",
+            hardware=_in_words(lane),
             every=config.checkpoint_every,
             log=log,
         ),
@@ -244,6 +243,11 @@ def fitting(
         user_callbacks=(*masking, *user_callbacks),
         log=log,
     )
+
+
+def _in_words(lane: Lane) -> str:
+    """The devices of all workers together."""
+    return f"{lane.num_replicas} x {lane.accelerator or lane.strategy_name}, {lane.precision}"
 
 
 def _books(
