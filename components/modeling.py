@@ -216,9 +216,10 @@ def _gru(spec: GruSpec, features: Any, vocabulary_size: int) -> Any:
     if spec.bidirectional:
         layer = keras.layers.Bidirectional(layer, name="bidirectional_gru")
     # Masked steps keep the state, so the way back starts at the last token of each row.
-    states = layer(embedded, mask=ops.cast(features[PADDING_MASK], "bool"))
-    mask = ops.expand_dims(ops.cast(features[PADDING_MASK], states.dtype), -1)
-    highest = ops.max(states * mask + (mask - 1), axis=1)  # states are above -1
+    mask = ops.cast(features[PADDING_MASK], "bool")
+    states = layer(embedded, mask=mask)
+    # No sum: Keras 3.15 adds a (1, L, 1) to a (1, L, D) along D where L is D.
+    highest = ops.max(ops.where(ops.expand_dims(mask, -1), states, -1.0), axis=1)  # all are above
     return ops.concatenate(
         [ops.cast(highest, "float32"), _mean(states, features[PADDING_MASK])], axis=-1
     )

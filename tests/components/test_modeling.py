@@ -59,6 +59,16 @@ def test_padding_does_not_change_the_logits(spec: ModelSpec) -> None:
     assert np.asarray(model(features(12, padding_id=7))) == pytest.approx(narrow, abs=1e-6)
 
 
+@every_spec
+def test_row_alone_has_the_logits_that_it_has_beside_others(spec: ModelSpec) -> None:
+    """At every width: one may be that of some layer, and a sum then go along the wrong side."""
+    model = made(spec)
+    for width in range(6, 13):
+        inputs = features(width)
+        alone = [model({n: x[i : i + 1] for n, x in inputs.items()}) for i in range(2)]
+        assert np.concatenate(alone) == pytest.approx(np.asarray(model(inputs)), abs=1e-6)
+
+
 def test_mean_is_that_of_the_tokens_without_padding() -> None:
     model, inputs = made(MEAN), features(12)
     backbone: Any = model.get_layer("backbone")
