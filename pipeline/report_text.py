@@ -140,7 +140,7 @@ def _summary_quality(quality: Mapping[str, Any] | None) -> list[tuple[str, str]]
         shares = ", ".join(f"{share} {text(ms[share], '.3g')}" for share in ("p50", "p90", "p99"))
         tokens = text(ms["tokenizer_p50"], ".3g")
         fact = (
-            f"{name.replace('_', ' ')}: {shares} ms, {tokens} of the p50 for token ids; "
+            f"{name.replace('_', ' ')}: {shares} ms (token ids: {tokens} ms of the p50); "
             f"{text(ms['texts_per_s'], ',.0f')} texts/s"
         )
         rows.append(("latency", fact))

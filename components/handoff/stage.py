@@ -231,5 +231,6 @@ def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]], log
     )
     for warning in written.warnings():
         log.warning(f"handoff: {warning}")
-    warmup.replay(file, model)
-    return written.num_requests
+    number = written.num_requests
+    warmup.replay(file, model, tell=lambda done: log.progress("warm-up requests", done, number))
+    return number

@@ -23,6 +23,9 @@ from .statistics.sums import Statistics
 
 STATISTICS_FILE = "statistics.json"
 SCHEMA_FILE = "schema.yaml"
+RARE = 0.01
+"""Of the rows that a label has on average: a label of fewer is told."""
+_SHOWN_LABELS = 5
 
 
 def judge(
@@ -65,6 +68,8 @@ def judge(
     for name, content in described.items():
         _write(ctx.workdir / name, content)
     _tell(config, violations, leaking, result, ctx.log)
+    if config.source.label_names is None:
+        _tell_rare(shards, ctx.log)
 
 
 class _Facts:
@@ -114,6 +119,21 @@ def _tell(
         raise ValueError("\n".join(failed))
     for message in columns + unmet:
         log.warning(message)
+
+
+def _tell_rare(shards: ShardSet, log: Log) -> None:
+    """A label that was learnt from very few rows may be another one, misspelt."""
+    counts = shards.split("train").label_counts
+    usual = sum(counts) / max(len(counts), 1)
+    named = zip(shards.label_names, counts, strict=True)
+    rare = [f"{name!r} ({count:,})" for name, count in named if count < RARE * usual]
+    if rare:
+        more = f" and {len(rare) - _SHOWN_LABELS:,} more" if len(rare) > _SHOWN_LABELS else ""
+        log.warning(
+            f"preprocess.source: labels with very few rows in train: "
+            f"{', '.join(rare[:_SHOWN_LABELS])}{more}; where one is another, misspelt, label_map "
+            "joins the two, and label_names sets its rows aside"
+        )
 
 
 def _tables(

@@ -5,7 +5,7 @@ TF Serving replays `assets.extra/tf_serving_warmup_requests` before it calls a v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,12 @@ def write(
     )
 
 
-def replay(file: Path, model: SavedModel) -> int:
-    """Asks the model all that is in a warm-up file, as a server does; how many requests."""
+def replay(
+    file: Path, model: SavedModel, *, tell: Callable[[int], None] = lambda done: None
+) -> int:
+    """Asks the model all that is in a warm-up file, as a server does; how many requests. `tell`
+    hears of each that is done: one that compiles may take seconds.
+    """
     number = 0
     for record in read(file):
         request = record.predict_log.request
@@ -88,6 +92,7 @@ def replay(file: Path, model: SavedModel) -> int:
         inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
         signature(**{name: tf.constant(value) for name, value in inputs.items()})
         number += 1
+        tell(number)
     return number
 
 
