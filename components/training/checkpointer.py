@@ -40,7 +40,7 @@ class Checkpointer(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._plan = plan  # what decides in which order rows come, as JSON types
-        self._hardware = hardware  # in words
+        self._hardware = [hardware]  # in words; all that it was trained on, this one last
         self._trainee, self._checkpoints, self._books = trainee, checkpoints, books
         self._every, self._log = every, log
         self._totals = Totals()  # of the epoch so far
@@ -60,7 +60,7 @@ class Checkpointer(keras.callbacks.Callback):
             raise ValueError(
                 f"train: a checkpoint must be of the same batches and hosts, {self._plan}; "
                 f"received {checkpoint.folder} of {checkpoint.facts['plan']}; train with as many "
-                "workers and replicas as before, or remove that folder to start anew"
+                "workers as before, or remove that folder to start anew"
             )
         _assign(variables(self._trainee), checkpoint.arrays())
         if self._books.averaged is not None:
@@ -71,15 +71,22 @@ class Checkpointer(keras.callbacks.Callback):
             **facts["progress"] | ({"skipped": skipped} if skipped else {})
         )
         self._totals = Totals(**facts["totals"])
-        self._books.restore(facts["books"], same_hardware=facts["hardware"] == self._hardware)
-        if facts["hardware"] != self._hardware:
+        *others, ours = self._trained_on(facts["hardware"])
+        self._books.restore(facts["books"], same_hardware=facts["hardware"][-1] == ours)
+        if others:
             self._log.warning(
-                f"train: going on at step {checkpoint.step:,} on {self._hardware}, and began on "
-                f"{facts['hardware']}: weights and curves are those of neither alone; speeds are "
-                "told of what is trained from here on"
+                f"train: going on at step {checkpoint.step:,} on {ours}, and was on "
+                f"{'; '.join(others)} before: weights and curves are of none of them alone, and "
+                "speeds of the last"
             )
         checkpoint.fetch_best(self._books.best.path)
         self._saved_at, self._restored = checkpoint.step, True
+
+    def _trained_on(self, before: list[str]) -> list[str]:
+        """With that of this process last."""
+        ours = self._hardware[-1]
+        self._hardware = [*(one for one in before if one != ours), ours]
+        return self._hardware
 
     def save(self) -> None:
         """Saves the state after the last window."""

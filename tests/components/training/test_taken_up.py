@@ -15,9 +15,13 @@ from tests.components.training import toy
 class Stopping(toy.Memory):
     """Interrupts a training after some steps."""
 
+    def __init__(self, steps: int = 20) -> None:
+        super().__init__()
+        self._steps = steps
+
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
         super().progress(task, completed, total, note)
-        if completed >= 20:
+        if completed >= self._steps:
             raise KeyboardInterrupt
 
 
@@ -25,15 +29,17 @@ def test_training_goes_on_with_another_precision_and_says_so(tmp_path: Path) -> 
     fields = {"epochs": 4, "steps_per_call": 2, "checkpoint_every": 4}
     with pytest.raises(KeyboardInterrupt):
         train_toy(tmp_path, log=Stopping(), **fields)
+    again = Stopping(24)
+    with pytest.raises(KeyboardInterrupt):  # the one that ends it tells, too
+        train_toy(tmp_path, precision="mixed_bfloat16", log=again, **fields)
     log = toy.Memory()
     made = train_toy(tmp_path, precision="mixed_bfloat16", log=log, **fields)
-    told = [line for line, _ in log.infos if "began on" in line]
+    told = [line for line, _ in log.infos if "and was on" in line]
     assert told == [
-        "train: going on at step 16 on 1 x cpu, mixed_bfloat16, and began on 1 x cpu, float32: "
-        "weights and curves are those of neither alone; speeds are told of what is trained from "
-        "here on"
+        "train: going on at step 20 on 1 x cpu, mixed_bfloat16, and was on 1 x cpu, float32 "
+        "before: weights and curves are of none of them alone, and speeds of the last"
     ]
-    assert made.trained.num_resumed == 1
+    assert made.trained.num_resumed == 2
     assert 0 < sum(made.trained.timed_steps) <= made.trained.num_steps - 16 - 2
 
 
