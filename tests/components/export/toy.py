@@ -48,6 +48,7 @@ class MemoryLog:
     """Keeps what a stage says."""
 
     warnings: list[str] = field(default_factory=list)
+    tasks: dict[str, tuple[float, float | None]] = field(default_factory=dict)  # as last told
 
     def info(self, message: str, **facts: Any) -> None:
         pass
@@ -57,6 +58,7 @@ class MemoryLog:
 
     def progress(self, task: str, completed: float, total: float | None, note: str = "") -> None:
         assert total is None or completed <= total
+        self.tasks[task] = completed, total
 
 
 def context(workdir: Path, log: MemoryLog | None = None) -> Context:

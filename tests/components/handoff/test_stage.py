@@ -175,6 +175,7 @@ def test_warm_up_requests_that_are_left_out_are_warned_of(
     assert written.num_cut > 0 and 1 in written.widths_left_out  # a text alone has marks around it
     handoff = made.hand_over(tmp_path / "work", Config(samples=3, max_batch_size=1), log=log)
     assert handoff.num_warmup_requests == 3
+    assert log.tasks["warm-up requests"] == (3, 3)
     (warning,) = [one for one in log.warnings if "left out" in one]
     assert warning.startswith("handoff: ") and "TensorFlow Serving takes 3" in warning
 
