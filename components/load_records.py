@@ -18,6 +18,9 @@ JUDGED_BY: dict[Scenario, Literal["p99_ms", "asked_per_s", "texts_per_s"]] = {
 }
 """The field of its results by which repeats of a scenario are compared."""
 
+JUDGED_IN_WORDS = {"p99_ms": "p99", "asked_per_s": "rates found", "texts_per_s": "texts/s"}
+"""What people call these fields."""
+
 STEADY = 0.15
 """Of repeats that differ by a larger share one says little: mostly what else the machine does."""
 

@@ -47,6 +47,7 @@ def parser() -> Parser:
     doctor.add_argument(
         "config", metavar="CONFIG", nargs="?", help="also look for what this config needs"
     )
+    _add_set(doctor, "change one value of the config")
     preflight = commands.add_parser(
         "preflight", help="compile the train step for a TPU, without one: does it fit, how fast"
     )
@@ -235,9 +236,12 @@ def _doctor(args: argparse.Namespace) -> int:
     import json
 
     from . import config
+    from .errors import ConfigError
     from .hardware import doctor
 
-    wanted = config.load(args.config) if args.config else None
+    if args.overrides and not args.config:
+        raise ConfigError(["--set: needs CONFIG, whose values it changes"], source="doctor")
+    wanted = config.load(args.config, args.overrides) if args.config else None
     diagnosis = doctor.examine(doctor.World(), wanted, config_path=args.config or "")
     if args.json:
         print(json.dumps(doctor.as_dict(diagnosis), indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..components.load_records import STEADY
+from ..components.load_records import JUDGED_IN_WORDS, STEADY
 
 SCENARIOS = {
     "single_stream": "one text after the other",
@@ -13,8 +13,6 @@ SCENARIOS = {
     "server": "texts at random moments",
     "offline": "all at once",
 }
-
-JUDGED_BY = {"p99_ms": "p99", "asked_per_s": "rates found", "texts_per_s": "texts/s"}
 
 
 def rows(load: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -51,9 +49,8 @@ def summary(load: Mapping[str, Any] | None) -> list[tuple[str, str]]:
             facts.append(f"p50 {row['p50_ms']:.3g}, p99 {row['p99_ms']:.3g} ms")
         if row["range"]:
             much = ", too much to rely on" if row["unsteady"] else ""
-            facts.append(
-                f"{JUDGED_BY[row['judged_by']]} of {row['num_runs']} runs {row['range']}{much}"
-            )
+            what = JUDGED_IN_WORDS[row["judged_by"]]
+            facts.append(f"{what} of {row['num_runs']} runs {row['range']}{much}")
         if not row["valid"]:
             facts.append("does not count")
         lines.append(("load", ", ".join(facts)))

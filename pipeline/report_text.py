@@ -89,7 +89,8 @@ def _summary_choice(choice: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     for variant in choice["variants"]:
         facts = [
             text(variant["accuracy"]["value"], ".1%"),
-            f"p50 {text(variant['p50_ms'], '.3g')}, p99 {text(variant['p99_ms'], '.3g')} ms",
+            f"p50 {text(variant['p50_ms'], '.3g')}, p99 {text(variant['p99_ms'], '.3g')} ms"
+            + (" in turns" if variant["in_turns"] else " alone"),
             size(variant["size_bytes"]),
             "blessed" if variant["blessed"] else "refused",
             *variant["remarks"],

@@ -21,7 +21,7 @@ FLAGS = {
     "show": {"path", "--examples"},
     "compare-data": {"a", "b", "--json"},
     "worker-files": {"folder"},
-    "doctor": {"config", "--json"},
+    "doctor": {"config", "--json", "--set"},
     "predict": {"model", "--input", "--output", "--follow", "--set"},
     "preflight": {"config", "--set", "--root", "--chip", "--find-batch", "--json"},
     "accept": {"bundle", "--server", "--fingerprint", "--json"},

@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from . import clients, server_files, versions
 from .batching import MIN_REQUEST_SIZE, Batching, pbtxt
 from .card import model_card
 from .config import Config
+from .promises import Warmed
 from .readme import readme
 
 
@@ -38,6 +39,7 @@ class Facts:
     load: LoadReport
     samples: Samples
     batching: Batching
+    warmed: Warmed = field(default_factory=Warmed)
 
     @property
     def name(self) -> str:
@@ -101,6 +103,7 @@ def finish(facts: Facts, folder: Path) -> str:
             servable=facts.servable,
             report=replace(facts.report, slices=facts.slices),
             load=facts.load,
+            warmed=facts.warmed,
             provenance=facts.provenance,
         ),
         "README.md": readme(
@@ -161,15 +164,18 @@ def _slo(facts: Facts) -> dict[str, Any]:
                 for profile in report.latency
             ],
             "cold_start_s": report.cold_start_s,
+            "warm_up_s": facts.warmed.seconds,
+            "num_warmup_requests": facts.warmed.num_requests,
             "memory_mb": report.peak_memory_bytes / 1e6,
             "size_mb": facts.servable.size_bytes / 1e6,
             "knee_batch_size": facts.batching.max_batch_size,
             "load": [asdict(result) for result in facts.load.results],
             "threads": [asdict(timing) for timing in facts.load.threads],
         },
-        "how": "latency: in process, requests one after another; load: MLPerf LoadGen, by target "
-        "and scenario; threads: latency by TensorFlow's threads, 0 as it takes them by itself, "
-        "of the quieter half of the rounds",
+        "how": "latency: in process, requests one after another; cold start: load and first "
+        "answer; warm-up: the requests that a server replays after that, before it is ready; load: "
+        "MLPerf LoadGen, by target and scenario; threads: latency by TensorFlow's threads, 0 as it "
+        "takes them by itself, of the quieter half of the rounds",
         "measured_on": facts.report.measured_on,
     }
 

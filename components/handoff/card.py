@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..contracts import EvalReport, Interval, LoadReport, Servable, ShardSet, TrainedModel
 from .config import Card
+from .promises import Warmed
 
 _UNSAID = "Nobody wrote anything here: `handoff.card` of the config."
 
@@ -24,6 +25,7 @@ def model_card(
     servable: Servable,
     report: EvalReport,
     load: LoadReport,
+    warmed: Warmed,
     provenance: Mapping[str, str],
 ) -> str:
     """Markdown."""
@@ -35,7 +37,7 @@ def model_card(
         ("Training", _training(model)),
         ("How good it is", list(_quality(report))),
         ("Where it is worse", list(_weaknesses(report))),
-        ("How it is served", [*_serving(servable, report), *_under_load(load)]),
+        ("How it is served", [*_serving(servable, report, warmed), *_under_load(load)]),
         ("Licences and contact", _legal(card)),
         ("Where it comes from", _table(("what", "key"), provenance.items())),
     ]
@@ -145,7 +147,7 @@ def _weaknesses(report: EvalReport) -> Iterator[str]:
         yield "Nothing was measured."
 
 
-def _serving(servable: Servable, report: EvalReport) -> list[str]:
+def _serving(servable: Servable, report: EvalReport, warmed: Warmed) -> list[str]:
     parity = servable.parity
     return [
         *_table(
@@ -160,15 +162,25 @@ def _serving(servable: Servable, report: EvalReport) -> list[str]:
             ],
         ),
         "",
-        f"Cold start {report.cold_start_s:.2f} s, {report.peak_memory_bytes / 1e6:.0f} MB of "
-        f"memory; in process, on {_cell(report.measured_on) or 'a processor not recorded'}. The "
-        "promises stand in slo.json.",
+        f"Cold start {report.cold_start_s:.2f} s{_until_ready(warmed)}, "
+        f"{report.peak_memory_bytes / 1e6:.0f} MB of memory; in process, on "
+        f"{_cell(report.measured_on) or 'a processor not recorded'}. The promises stand in "
+        "slo.json.",
         "",
         f"Against the Keras model on {parity.num_texts} texts: {parity.token_mismatches} with "
         f"other tokens, probabilities at most {parity.max_abs_diff:.1e} apart "
         f"({parity.tolerance:.0e} allowed).",
         *_answering(servable),
     ]
+
+
+def _until_ready(warmed: Warmed) -> str:
+    if not warmed.num_requests:
+        return ""
+    return (
+        f" and {warmed.seconds:.1f} s for the {warmed.num_requests} warm-up requests that a server "
+        "replays before it is ready"
+    )
 
 
 def _answering(servable: Servable) -> Iterator[str]:

@@ -14,6 +14,7 @@ class Slo:
 
     max_p99_ms: float | None = None  # of one text at a time
     max_cold_start_s: float | None = None  # load and first answer, imports left out
+    max_warm_up_s: float | None = None  # the warm-up requests after that, which servers wait for
     max_memory_mb: float | None = None  # of a process that serves; MB = 10^6 bytes
     min_accuracy: float | None = None  # on the samples that go along
 

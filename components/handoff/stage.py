@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,14 +32,14 @@ from ..serving.targets import parse
 from ..stage import Context, Log
 from .batching import Batching, BatchTime, batching
 from .config import Config
-from .promises import broken_promises
+from .promises import Warmed, broken_promises
 
 if TYPE_CHECKING:
     from .assembly import Facts
 
 __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
-VERSION = 6
+VERSION = 7
 USES = frozenset({"machine"})
 
 BUNDLE_DIR = "bundle"
@@ -96,13 +96,15 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
         batching=_batching(config, model, rows),
     )
     rows = rows if config.samples else _made_up(num_columns)
-    num_requests = _warm_up(facts, model_dir, rows, ctx.log)
+    warmed = _warm_up(facts, model_dir, rows, ctx.log)
+    facts = replace(facts, warmed=warmed)
     fingerprint = assembly.finish(facts, folder)
-    for broken in broken_promises(config.slo, report):
+    for broken in broken_promises(config.slo, report, warmed):
         ctx.log.warning(f"handoff.slo: {broken}; `tpuline accept` will say so, too")
     ctx.log.info(
         f"bundle of {chosen}: fingerprint {fingerprint}, batches up to "
-        f"{facts.batching.max_batch_size}, {num_requests} warm-up requests"
+        f"{facts.batching.max_batch_size}, {warmed.num_requests} warm-up requests "
+        f"({warmed.seconds:.1f} s)"
     )
     return Handoff(
         uri=str(ctx.workdir),
@@ -114,7 +116,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
         fingerprint=fingerprint,
         size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         max_batch_size=facts.batching.max_batch_size,
-        num_warmup_requests=num_requests,
+        num_warmup_requests=warmed.num_requests,
     )
 
 
@@ -213,10 +215,10 @@ def _median_ms(
     return statistics.median(times[WARM_UP_CALLS:])
 
 
-def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]], log: Log) -> int:
+def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]], log: Log) -> Warmed:
     """Written, and asked as a server would: what fails here would keep it from being ready."""
     if not facts.servable.is_saved_model:
-        return 0
+        return Warmed()
     from ..serving import warmup
 
     model = answering.SavedModel(model_dir)
@@ -231,6 +233,6 @@ def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]], log
     )
     for warning in written.warnings():
         log.warning(f"handoff: {warning}")
-    number = written.num_requests
+    number, started = written.num_requests, time.perf_counter()
     warmup.replay(file, model, tell=lambda done: log.progress("warm-up requests", done, number))
-    return number
+    return Warmed(num_requests=number, seconds=time.perf_counter() - started)

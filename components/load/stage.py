@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import processor, texts
 from ..contracts import Choice, LoadReport, LoadResult, Servable, ShardSet, ThreadTiming
-from ..load_records import STEADY
+from ..load_records import JUDGED_IN_WORDS, STEADY
 from ..serving.agreement import rule_of
 from ..serving.driving.kept import Kept
 from ..serving.driving.settings import TEXTS_PER_QUERY, Settings
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 VERSION = 6
 USES = frozenset({"seed", "machine"})
-
-_JUDGED = {"p99_ms": "p99", "asked_per_s": "the rates found", "texts_per_s": "texts a second"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,8 +252,9 @@ def _warn(report: LoadReport, log: Log) -> None:
             log.warning(f"{result.target}, {result.scenario}: {'; '.join(result.remarks)}")
     for runs in report.by_scenario():
         if runs.spread is not None and runs.spread > STEADY:
+            what = JUDGED_IN_WORDS[runs.judged_by]
             log.warning(
-                f"{runs.middle.target}, {runs.middle.scenario}: {_JUDGED[runs.judged_by]} of "
+                f"{runs.middle.target}, {runs.middle.scenario}: {what} of "
                 f"{runs.num_runs} runs differ by {runs.spread:.0%}; measure again on a machine "
                 "that does nothing else, or with a larger load.min_queries"
             )

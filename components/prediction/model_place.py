@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import files
-from ..serving import bundle
+from ..serving import found
 from ..serving.answering import LABELS_FILE, MODEL_FILES
 
 _MANIFEST = "manifest.json"
@@ -24,18 +24,15 @@ def model_dir(path: str) -> str:
     Raises:
         ValueError: there is no model, export did not finish, or the bundle was edited.
     """
-    if not files.is_remote(path) and bundle.is_bundle(path):
-        return str(bundle.read(Path(path).absolute()).model_dir)
-    if _holds_model(path):
-        return path if files.is_remote(path) else str(Path(path).absolute())
-    inside = _exported(path)
-    if inside is not None and _holds_model(inside):
-        return inside
-    raise ValueError(
-        f"MODEL: must be a folder with one of {', '.join(_MODEL_FILES)}, a finished "
-        f"<root>/export/<key>, or a bundle on this machine; received {path}; `tpuline run` makes "
-        "one"
-    )
+    if not files.is_remote(path):
+        return str(found.model_folder(Path(path).absolute(), what="MODEL"))
+    inside = path if _holds_model(path) else _exported(path)
+    if inside is None or not _holds_model(inside):
+        raise ValueError(
+            f"MODEL: must be a folder with one of {', '.join(_MODEL_FILES)}, or a finished "
+            f"<root>/export/<key>; received {path}; a bundle is read from this machine only"
+        )
+    return inside
 
 
 def model_digest(folder: str) -> str:
@@ -73,14 +70,13 @@ def _holds_model(folder: str) -> bool:
 
 
 def _exported(path: str) -> str | None:
-    """Where an artifact of export says that its model is."""
+    """Where an artifact of export in a bucket says that its model is."""
     try:
         manifest = json.loads(files.read_bytes(files.join(path, _MANIFEST)))
         name = manifest["output"]["saved_model_dir"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    place = path if files.is_remote(path) else str(Path(path).absolute())
-    return files.join(place, name) if isinstance(name, str) else None
+    return files.join(path, name) if isinstance(name, str) else None
 
 
 def _sha256(path: str) -> str:

@@ -284,8 +284,9 @@ def _counts(counts: Mapping[str, int]) -> tuple[ReasonCount, ...]:
 def _tell(shards: ShardSet, ctx: Context) -> None:
     counts = ", ".join(f"{split.name} {split.num_documents:,}" for split in shards.splits)
     labels = f"{len(shards.label_names)} labels; " if shards.label_names else ""
+    reasons = ", ".join(f"{one.reason} {one.count:,}" for one in shards.rejected_by_reason)
     ctx.log.info(
-        f"rows: {counts}; set aside {shards.num_rejected:,}; {labels}"
+        f"rows: {counts}; set aside {shards.num_rejected:,}{reasons and f' ({reasons})'}; {labels}"
         f"vocabulary {shards.vocabulary_size:,}"
     )
     for split in shards.splits:

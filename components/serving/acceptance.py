@@ -248,7 +248,7 @@ class _Examination:
         started = time.perf_counter()
         number = warmup.replay(self._bundle.model_dir / bundle.WARMUP_FILE, self._model)
         took = time.perf_counter() - started
-        yield Check(name="warm-up", passed=True, message=f"{number} requests in {took:.1f} s")
+        yield self._promised("warm-up", f"{number} requests in", took, "max_warm_up_s", "s")
 
     def _latency(self) -> Iterator[Check]:
         """One text at a time, the next when the last is answered."""
@@ -274,7 +274,8 @@ class _Examination:
 
     def _not_judged(self) -> Iterator[Check]:
         """What a server does not tell of the process that it runs the model in."""
-        named = [n for n in ("max_cold_start_s", "max_memory_mb") if self._slo.get(n) is not None]
+        names = ("max_cold_start_s", "max_warm_up_s", "max_memory_mb")
+        named = [name for name in names if self._slo.get(name) is not None]
         if named:
             told = ", ".join(f"{name} {self._slo[name]:g}" for name in named)
             message = f"{told}: not judged over a server; accept without --server judges them"

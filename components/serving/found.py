@@ -42,8 +42,14 @@ def find(path: Path, *, what: str) -> Found:
     Raises:
         ValueError: there is none, there are several, or it does not tell its labels.
     """
+    folder = model_folder(path, what=what)
+    return Found(folder=folder, labels=_labels(folder, what))
+
+
+def model_folder(path: Path, *, what: str) -> Path:
+    """What `answering.load` takes; else as `find`, but for labels, which need not be told."""
     if bundle.is_bundle(path):
-        path = bundle.read(path).model_dir
+        return bundle.read(path).model_dir
     folders = [folder for folder in _candidates(path) if _holds_model(folder)]
     if len(folders) != 1:
         names = ", ".join((SAVED_MODEL_FILE, *MODEL_FILES.values()))
@@ -53,7 +59,7 @@ def find(path: Path, *, what: str) -> Found:
             f"{what}: must be a folder with one served model ({names}), or an artifact of export; "
             f"received {received}; name the numbered folder itself"
         )
-    return Found(folder=folders[0], labels=_labels(folders[0], what))
+    return folders[0]
 
 
 def one_line(label: str) -> str:

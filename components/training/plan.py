@@ -19,6 +19,7 @@ class Plan:
 
     lengths: tuple[int, ...]  # widths of batches, increasing
     rows: tuple[int, ...]  # of a global batch of each width, whatever the number of replicas
+    # of a host; of several hosts a multiple of them
     shape_rows: tuple[int, ...]  # with those of weight 0, so that each replica gets as many
     train_steps: int  # an epoch
     validation_steps: int
@@ -50,6 +51,7 @@ def make_plan(
         widest=config.global_batch_size,
         constant_tokens=config.constant_tokens,
     )
+    rows = tuple(n - n % num_hosts for n in rows)  # each reads as many: the loss divides by all
     parts = num_replicas * config.accumulate_steps
     shape_rows = tuple(-(-n // parts) * parts for n in rows)
     of_a_host = [n // num_hosts for n in rows]

@@ -71,7 +71,7 @@ def test_server_that_answers_as_the_bundle_says_is_accepted(handed_over: Handoff
 
 @pytest.mark.long
 def test_promises_that_no_server_can_be_judged_by_are_told(made: Made, tmp_path: Path) -> None:
-    slo = Slo(max_p99_ms=10_000.0, max_cold_start_s=5.0, max_memory_mb=1.0)
+    slo = Slo(max_p99_ms=10_000.0, max_cold_start_s=5.0, max_warm_up_s=9.0, max_memory_mb=1.0)
     config = Config(samples=3, max_batch_size=1, slo=slo)
     folder = folder_of(made.hand_over(tmp_path / "work", config))
     model = answering.load(bundle.read(folder).model_dir)
@@ -79,7 +79,7 @@ def test_promises_that_no_server_can_be_judged_by_are_told(made: Made, tmp_path:
         found = acceptance.accept(folder, server=f"tf_serving+grpc://{addresses.grpc}")
     (told,) = [line for line in found.lines() if "promises" in line]
     assert found.accepted and told.startswith("--    promises")
-    assert "max_cold_start_s 5, max_memory_mb 1: not judged over a server" in told
+    assert "max_cold_start_s 5, max_warm_up_s 9, max_memory_mb 1: not judged over a server" in told
 
 
 def test_server_of_another_model_is_rejected(handed_over: Handoff) -> None:
@@ -136,13 +136,15 @@ def test_model_that_reaches_for_files_is_rejected_and_never_loaded(
 
 def test_broken_promise_is_rejected(made: Made, tmp_path: Path) -> None:
     config = Config(
-        samples=3, max_batch_size=1, slo=Slo(max_p99_ms=1e-6, min_accuracy=1.0, max_memory_mb=1.0)
+        samples=3,
+        max_batch_size=1,
+        slo=Slo(max_p99_ms=1e-6, max_warm_up_s=1e-6, min_accuracy=1.0, max_memory_mb=1.0),
     )
     handoff = made.hand_over(tmp_path / "work", config)
     found = acceptance.accept(folder_of(handoff))
     assert not found.accepted
     failed = {check.name for check in found.checks if check.passed is False}
-    assert failed == {"latency", "accuracy", "memory"}
+    assert failed == {"latency", "warm-up", "accuracy", "memory"}
 
 
 def test_bundle_that_is_not_whole_is_rejected_and_never_loaded(

@@ -32,7 +32,7 @@ def test_model_is_found_in_an_artifact_of_export(tmp_path: Path) -> None:
 def test_folder_without_a_model_is_refused(tmp_path: Path, manifest: str | None) -> None:
     if manifest is not None:
         touch(tmp_path / "manifest.json", manifest)
-    with pytest.raises(ValueError, match=r"^MODEL: must be a folder with one of saved_model\.pb"):
+    with pytest.raises(ValueError, match=r"^MODEL: must be a folder with one served model"):
         model_dir(str(tmp_path))
 
 

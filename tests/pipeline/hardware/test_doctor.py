@@ -321,6 +321,21 @@ def test_command_prints_json_and_exits_by_what_it_found(
     assert found["packages"]["keras"]
 
 
+def test_command_looks_for_what_the_changed_config_needs(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(checkout / "configs/demo.yaml")
+    change = ["--set", "hardware.replicas=null", "--set", "hardware.strategy=tpu"]
+    assert cli.main(["doctor", config, *change, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert any("tpu" in finding["message"].lower() for finding in found["findings"])
+
+
+def test_command_refuses_a_change_of_no_config(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor", "--set", "seed=1"]) == 2
+    assert "--set: needs CONFIG" in capsys.readouterr().err
+
+
 def test_command_refuses_a_config_that_cannot_be_used(tmp_path: Path) -> None:
     assert cli.main(["doctor", str(tmp_path / "none.yaml")]) == 2
 
