@@ -20,6 +20,7 @@ from .measured import (
     Incumbent,
     Interval,
     LatencyProfile,
+    ReferenceAccuracy,
     Robustness,
     SeveralLabels,
     ShownRow,
@@ -242,16 +243,6 @@ class Servable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceAccuracy:
-    """On all rows of one split."""
-
-    split: str
-    majority: float  # of always answering the label, or set of labels, most frequent in train
-    linear: float  # of a linear model on words and pairs of words
-    linear_micro_f1: float | None = None  # of multi-label data
-
-
-@dataclass(frozen=True, kw_only=True)
 class References:
     """How far one gets without a neural network."""
 
@@ -268,8 +259,8 @@ class References:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalReport:
-    """What was measured on what was exported, and the verdict. A multi-label answer is
-    right when all labels of its row are; then there is no confusion matrix."""
+    """What was measured on what was exported. A multi-label answer is right when all labels of its
+    row are; then there is no confusion matrix."""
 
     uri: str
     split: str
@@ -287,8 +278,6 @@ class EvalReport:
     peak_memory_bytes: int
     measured_on: str = ""  # what latency, cold start and memory hold for
     mistakes: tuple[ShownRow, ...]  # wrong answers, the most confident first
-    gates: tuple[GateResult, ...]
-    verdict: Verdict
     slices: tuple[Slice, ...] = ()
     robustness: tuple[Robustness, ...] = ()
     doubts: tuple[ShownRow, ...] = ()  # right answers, the least confident first
@@ -297,6 +286,15 @@ class EvalReport:
     # .npz: labels int64 (N,), predicted int64 (N,), or both bool (N, C); probabilities (N, C)
     predictions_file: str
     model_digest: str = ""  # of the files that were judged, as of `serving.found.digest`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Whether what was measured may be handed over, and why."""
+
+    uri: str
+    gates: tuple[GateResult, ...]
+    verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

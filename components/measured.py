@@ -115,3 +115,13 @@ class Verdict:
 
     blessed: bool
     reasons: tuple[str, ...]  # one sentence a gate, failures first
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceAccuracy:
+    """On all rows of one split."""
+
+    split: str
+    majority: float  # of always answering the label, or set of labels, most frequent in train
+    linear: float  # of a linear model on words and pairs of words
+    linear_micro_f1: float | None = None  # of multi-label data

@@ -15,6 +15,7 @@ from ..components.contracts import (
     Choice,
     EvalReport,
     Handoff,
+    Judgement,
     LoadReport,
     Servable,
     ShardSet,
@@ -82,6 +83,7 @@ class RunFacts:
     model: TrainedModel | None = None
     servable: Servable | None = None  # of the chosen variant; of the base where none is
     evaluation: EvalReport | None = None  # of the same
+    judgement: Judgement | None = None  # of the same
     choice: Choice | None = None
     handoff: Handoff | None = None
     load: LoadReport | None = None
@@ -100,7 +102,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "error": facts.error,
         "warnings": facts.warnings,
         "failed_variants": facts.failed_variants,
-        "verdict": _verdict(report) if report else None,
+        "verdict": _verdict(facts.judgement) if facts.judgement else None,
         "stages": facts.stages,
         "data": _data(shards) if shards else None,
         "train": _train(model, facts.utilisation) if model else None,
@@ -149,9 +151,9 @@ def dumps(document: Mapping[str, Any]) -> str:
     return _NUMBERS_ON_LINES.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
-def _verdict(report: EvalReport) -> dict[str, Any]:
-    verdict = report.verdict
-    return {"blessed": verdict.blessed, "reasons": verdict.reasons, "gates": report.gates}
+def _verdict(judgement: Judgement) -> dict[str, Any]:
+    verdict = judgement.verdict
+    return {"blessed": verdict.blessed, "reasons": verdict.reasons, "gates": judgement.gates}
 
 
 def _data(shards: ShardSet) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def table() -> tuple[Stage, ...]:
     from ..components.evaluate import stage as evaluate
     from ..components.export import stage as export
     from ..components.handoff import stage as handoff
+    from ..components.judge import stage as judge
     from ..components.load import stage as load
     from ..components.optimize import stage as optimize
     from ..components.preprocess import stage as preprocess
@@ -103,6 +104,7 @@ def table() -> tuple[Stage, ...]:
         Stage(name="optimize", module=optimize),
         Stage(name="export", module=export),
         Stage(name="evaluate", module=evaluate),
+        Stage(name="judge", module=judge),
         Stage(name="choose", module=choose),
         Stage(name="load", module=load),
         Stage(name="handoff", module=handoff),
@@ -137,7 +139,7 @@ def impossible(hardware: Any, sections: Mapping[str, Any]) -> list[str]:
             f"({', '.join(preprocess.source.keep_columns) or 'none'}); received "
             f"{', '.join(sliced)}; keep them there, too"
         )
-    problems += _other_task(sections)
+    problems += _not_there(sections)
     model_preset, data_preset = getattr(train.model, "preset", None), preprocess.vocabulary.preset
     if model_preset is not None and model_preset != data_preset:
         problems.append(
@@ -161,10 +163,10 @@ def unfit(sections: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _other_task(sections: Mapping[str, Any]) -> list[str]:
-    """What is asked for that the task of the data has not."""
-    from ..components.evaluate.gates import OF_SEVERAL, set_gates
+def _not_there(sections: Mapping[str, Any]) -> list[str]:
+    """What is asked for that the task of the data has not, or that is not measured."""
     from ..components.export.threshold import check_label
+    from ..components.judge.gates import unmeasured
 
     multi_label = sections["preprocess"].task == "multi_label"
     problems = []
@@ -172,10 +174,12 @@ def _other_task(sections: Mapping[str, Any]) -> list[str]:
         check_label(sections["export"].threshold, multi_label=multi_label)
     except ValueError as error:
         problems.append(str(error))
-    asked = [name for name, _ in set_gates(sections["evaluate"].gates) if name in OF_SEVERAL]
-    if asked and not multi_label:
-        problems.append(
-            f"evaluate.gates.{asked[0]}: must be null unless preprocess.task is multi_label; "
-            f"received task {sections['preprocess'].task}; set min_accuracy or min_macro_f1"
-        )
+    evaluate = sections["evaluate"]
+    problems += unmeasured(
+        sections["judge"],
+        batch_sizes=evaluate.latency.batch_sizes,
+        robustness_rows=evaluate.robustness_rows,
+        has_incumbent=evaluate.incumbent is not None,
+        multi_label=multi_label,
+    )
     return problems

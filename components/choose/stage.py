@@ -1,4 +1,4 @@
-"""ShardSet, EvalReports, Servables -> Choice: variants side by side, and the one to hand over.
+"""EvalReports, Judgements, Servables, ShardSet -> Choice: the variants and the one to hand over.
 
 All are timed once more, in turns, those that are refused too: evaluate times one after the other,
 and what else the machine does meanwhile would decide, and stand in the plot.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from .. import paired, texts
-from ..contracts import Choice, EvalReport, Format, Servable, ShardSet, VariantResult
+from ..contracts import Choice, EvalReport, Format, Judgement, Servable, ShardSet, VariantResult
 from ..stage import Context
 from ..turns import Speed, Turns
 from .choosing import Rule, choose, remarks, with_front
@@ -20,7 +20,7 @@ from .choosing import Rule, choose, remarks, with_front
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 6
+VERSION = 7
 USES = frozenset({"seed", "machine"})
 
 BOOTSTRAP_SAMPLES = 1000
@@ -50,6 +50,7 @@ class Inputs:
 
     shards: ShardSet
     reports: Mapping[str, EvalReport]
+    judgements: Mapping[str, Judgement]
     servables: Mapping[str, Servable]
 
 
@@ -73,6 +74,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Choice:
             num_rows=len(right[name]),
             in_turns=in_turns,
             usd_per_hour=config.usd_per_hour,
+            blessed=inputs.judgements[name].verdict.blessed,
             seed=ctx.seed,
         )
 
@@ -105,7 +107,8 @@ def _in_turns(config: Config, inputs: Inputs, ctx: Context) -> dict[str, Speed]:
     """
     reports = inputs.reports
     base = next(iter(reports))
-    blessed = [name for name, one in reports.items() if name == base or one.verdict.blessed]
+    judged = inputs.judgements
+    blessed = [name for name in reports if name == base or judged[name].verdict.blessed]
     if len(reports) < 2 or not config.turns.rounds:
         return {}
     from .turns_process import measure_in_turns
@@ -150,6 +153,7 @@ def _result(
     num_rows: int,
     in_turns: Speed | None,
     usd_per_hour: float | None,
+    blessed: bool,
     seed: int,
 ) -> VariantResult:
     """Without remarks. `counts` are rows gained and lost against the base."""
@@ -167,7 +171,7 @@ def _result(
         texts_per_s=taken.texts_per_s,
         size_bytes=servable.size_bytes,
         usd_per_million=None if price is None else price * 1e6 / taken.texts_per_s / 3600,
-        blessed=report.verdict.blessed,
+        blessed=blessed,
         on_front=False,
         remarks=(),
         in_turns=in_turns is not None,

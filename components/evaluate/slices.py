@@ -70,11 +70,6 @@ def slices(
     return kept, len(made) - len(kept)
 
 
-def worst(parts: tuple[Slice, ...]) -> Slice | None:
-    """The part of least accuracy; None where there are no parts."""
-    return min(parts, key=lambda part: part.accuracy.value, default=None)
-
-
 def _by_length(right_N: np.ndarray, lengths_N: np.ndarray) -> Iterator[Slice]:
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""ShardSet, References, Servable -> EvalReport: judges the exported SavedModel from raw strings.
+"""ShardSet, References, Servable -> EvalReport: measures the exported SavedModel from raw strings.
 
 Nothing but the SavedModel answers: what is measured here is what will be served.
 """
@@ -22,21 +22,9 @@ from ..contracts import (
     ShardSet,
     Slice,
 )
-from ..serving import servable_ops
 from ..serving.found import digest
 from ..stage import Context, Log
 from . import incumbent, metrics, predict, slices
-from .gates import (
-    OF_SEVERAL,
-    Gates,
-    Measured,
-    judge,
-    of_latency,
-    of_several,
-    of_slices,
-    unmeasurable,
-    verdict,
-)
 from .kept import KeptAnswers
 from .latency import Latency
 from .latency_process import ServingCosts, measure_in_child
@@ -44,7 +32,7 @@ from .quality import quality
 from .shown import Gallery
 from .slices import Slices
 
-VERSION = 8
+VERSION = 9
 USES = frozenset({"seed", "machine"})
 EACH_VARIANT = True
 
@@ -59,7 +47,7 @@ MAX_LATENCY_ROWS = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How the exported model is judged."""
+    """What is measured on the exported model."""
 
     split: Literal["test", "validation"] = "test"
     bootstrap_samples: int = 1000
@@ -69,7 +57,6 @@ class Config:
     incumbent: str | None = None  # folder of the model that serves now, from data_dir on
     slices: Slices = field(default_factory=Slices)
     latency: Latency = field(default_factory=Latency)
-    gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
         least = {
@@ -84,23 +71,6 @@ class Config:
                     f"{name}: must be at least {low}; received {getattr(self, name)}; "
                     f"the default is {type(self).__dataclass_fields__[name].default}"
                 )
-        if self.gates.max_robustness_drop is not None and not self.robustness_rows:
-            raise ValueError(
-                "gates.max_robustness_drop: needs robustness_rows above 0; received 0; e.g. 500"
-            )
-        for name in ("max_drop_from_incumbent", "max_micro_f1_drop_from_incumbent"):
-            if getattr(self.gates, name) is None or self.incumbent is not None:
-                continue
-            raise ValueError(
-                f"gates.{name}: needs an incumbent; received null; set "
-                "evaluate.incumbent to the folder of the model that serves now"
-            )
-        for name in unmeasurable(self.gates, self.latency.batch_sizes):
-            size = name.rpartition("_")[2]
-            raise ValueError(
-                f"gates.{name}: the batch size must be among latency.batch_sizes; received "
-                f"{list(self.latency.batch_sizes)}; add {size} there, or set the gate to null"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +92,6 @@ def check(config: Config, data_dir: Path | str) -> None:
 def identity(config: Config, data_dir: Path | str) -> object:
     """The config with the content of the incumbent in place of its path."""
     fields = asdict(config)
-    for name in OF_SEVERAL:
-        if fields["gates"][name] is None:
-            del fields["gates"][name]  # keys are as they were before there were such
     if config.incumbent is not None:
         fields["incumbent"] = digest(incumbent.located(config.incumbent, data_dir).folder)
     return fields
@@ -145,25 +112,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
     found = quality(
         predictions, servable, references, samples=config.bootstrap_samples, seed=ctx.seed
     )
-    accuracy = found.accuracy
-    measured = Measured(
-        accuracy=accuracy.value,
-        accuracy_low=accuracy.low,
-        macro_f1=found.macro_f1.value,
-        gain_over_majority=accuracy.value - references.majority,
-        gain_over_linear=accuracy.value - references.linear,
-        robustness_drop=max((one.drop for one in robustness), default=None),
-        expected_calibration_error=found.expected_calibration_error,
-        drop_from_incumbent=None if rival is None else -rival.difference.low,
-        **of_slices(slices.worst(parts)),
-        **of_several(found.several, rival),
-        **of_latency(costs.profiles),
-        cold_start_s=costs.cold_start_s,
-        peak_memory_mb=costs.peak_memory_bytes / 1e6,
-        size_mb=servable.size_bytes / 1e6,
-    )
-    results = judge(config.gates, measured, servable.parity, unservable=_unservable(servable))
-    _warn(config, found.several, accuracy, references, ctx.log)
+    _warn(found.several, found.accuracy, references, ctx.log)
     predictions.save(ctx.workdir / PREDICTIONS_FILE)
     return EvalReport(
         uri=str(ctx.workdir),
@@ -182,8 +131,6 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> EvalReport:
         slices=parts,
         robustness=robustness,
         incumbent=rival,
-        gates=results,
-        verdict=verdict(results),
         model_digest=judged,
     )
 
@@ -207,21 +154,13 @@ def _slices(
     return parts
 
 
-def _unservable(servable: Servable) -> tuple[str, ...] | None:
-    """What a model server could not run; of other formats there is no such server."""
-    if not servable.is_saved_model:
-        return None
-    return servable_ops.problems(predict.served_dir(servable))
-
-
 def _warn(
-    config: Config,
     several: SeveralLabels | None,
     accuracy: Interval,
     reference: ReferenceAccuracy,
     log: Log,
 ) -> None:
-    """What no gate looks at and a reader of the verdict must know."""
+    """What a reader of the verdict must know whatever the gates are."""
     linear = reference.linear
     if several is not None:  # whole rows are seldom right: micro F1 says more
         accuracy, linear = several.micro_f1, several.linear_micro_f1
@@ -229,11 +168,6 @@ def _warn(
         log.warning(
             f"the linear reference is better: {linear:.3f} against {accuracy.value:.3f} "
             f"(at most {accuracy.high:.3f}); it learnt from the same rows in seconds"
-        )
-    if not any(value is not None for value in asdict(config.gates).values()):
-        log.warning(
-            "no quality gate is set, so only parity was judged: evaluate.gates says what a model "
-            "must reach, e.g. min_accuracy"
         )
 
 

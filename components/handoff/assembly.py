@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..contracts import EvalReport, LoadReport, Servable, ShardSet, Slice, TrainedModel
+from ..contracts import EvalReport, Judgement, LoadReport, Servable, ShardSet, Slice, TrainedModel
 from ..example_spec import TEXT, TEXT_PAIR
 from ..serving import bundle as layout
 from ..serving.agreement import rule_of
@@ -36,6 +36,7 @@ class Facts:
     model: TrainedModel
     servable: Servable
     report: EvalReport
+    judgement: Judgement
     load: LoadReport
     samples: Samples
     batching: Batching
@@ -54,7 +55,7 @@ class Facts:
     @property
     def provenance(self) -> dict[str, str]:
         """Stage to the key of its artifact."""
-        artifacts = (self.shards, self.model, self.servable, self.report)
+        artifacts = (self.shards, self.model, self.servable, self.report, self.judgement)
         places = [Path(artifact.uri) for artifact in artifacts]
         return {place.parent.name: place.name for place in places}
 
@@ -138,7 +139,7 @@ def _mark(facts: Facts, folder: Path) -> str:
             "sequence_length": servable.sequence_length,
             "tokenizer_fingerprint": servable.tokenizer_fingerprint,
             **asdict(rule_of(servable)),
-            "blessed": facts.report.verdict.blessed,
+            "blessed": facts.judgement.verdict.blessed,
             "provenance": facts.provenance,
             "sums_sha256": hashlib.sha256(sums.encode()).hexdigest(),
         }
@@ -182,7 +183,7 @@ def _slo(facts: Facts) -> dict[str, Any]:
 
 def _evaluation(facts: Facts) -> dict[str, Any]:
     """Without the texts that were answered wrongly, and without every single time."""
-    told = asdict(replace(facts.report, slices=facts.slices))
+    told = asdict(facts.judgement) | asdict(replace(facts.report, slices=facts.slices))
     if len(facts.slices) < len(facts.report.slices):  # a gate names the worst slice
         for gate in told["gates"]:
             gate["message"] = gate["message"].partition(": ")[0]

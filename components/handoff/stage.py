@@ -1,4 +1,4 @@
-"""Choice, EvalReport, Servable -> Handoff: the bundle that a serving team gets, if it is blessed.
+"""Choice, Judgement, EvalReport, Servable -> Handoff: the bundle, if the model is blessed.
 
 The answers that go along are those of the very files that do.
 """
@@ -17,6 +17,7 @@ from ..contracts import (
     Choice,
     EvalReport,
     Handoff,
+    Judgement,
     LoadReport,
     Servable,
     ShardSet,
@@ -63,6 +64,7 @@ class Inputs:
     models: Mapping[str, TrainedModel]
     servables: Mapping[str, Servable]
     reports: Mapping[str, EvalReport]
+    judgements: Mapping[str, Judgement]
 
 
 Output = Handoff
@@ -91,6 +93,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
         model=inputs.models[chosen],
         servable=servable,
         report=report,
+        judgement=inputs.judgements[chosen],
         load=inputs.load,
         samples=_samples(model, rows[: config.samples], num_columns=num_columns),
         batching=_batching(config, model, rows),
@@ -123,7 +126,7 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
 def _refusal(inputs: Inputs) -> str:
     """Why nothing is handed over; empty where something is."""
     chosen = inputs.choice.chosen
-    if chosen is None or not inputs.reports[chosen].verdict.blessed:
+    if chosen is None or not inputs.judgements[chosen].verdict.blessed:
         return inputs.choice.reason
     servable = inputs.servables[chosen]
     differing = [one for one in inputs.load.wire if one.decides and one.first_difference]

@@ -22,7 +22,7 @@ SHRUNK = (
     "train.buckets=[]",
     "evaluate.latency.num_requests=20",
     "evaluate.latency.warmup_requests=2",
-    "evaluate.gates={min_gain_over_majority: 0.1}",
+    "judge={min_gain_over_majority: 0.1}",
 )
 
 

@@ -12,7 +12,9 @@ from tpuline.pipeline import api
 
 from .conftest import Shrunk
 
-STAGES = ["preprocess", "train", "reference", "export", "evaluate", "choose", "load", "handoff"]
+STAGES = [
+    "preprocess", "train", "reference", "export", "evaluate", "judge", "choose", "load", "handoff",
+]  # fmt: skip
 
 
 def report(demo: Shrunk) -> dict:
@@ -57,6 +59,7 @@ def test_second_run_reuses_everything(finished: Shrunk) -> None:
         ("name=other", STAGES),
         ("data_dir=/", STAGES),
         ("evaluate.num_mistakes=3", STAGES[:4]),
+        ("judge.min_accuracy=0.5", STAGES[:5]),
         ("export.version=2", STAGES[:3]),
         ("train.global_batch_size=64", ["preprocess", "reference"]),
         ("hardware.replicas=4", ["preprocess", "reference"]),
@@ -77,12 +80,12 @@ def test_change_reruns_what_depends_on_it_and_nothing_else(
 
 
 def test_refused_model_exits_with_3_and_says_why(finished: Shrunk) -> None:
-    done = finished.run("name=strict", "evaluate.gates={min_accuracy: 1.0}")
+    done = finished.run("name=strict", "judge={min_accuracy: 1.0}")
     assert done.returncode == 3, done.stderr
     facts = api.read_report(finished.root / "strict")
     assert facts["status"] == "refused"
     assert "min_accuracy" in facts["verdict"]["reasons"][0]
-    assert [stage["reused"] for stage in facts["stages"]] == [True] * 4 + [False] * 4
+    assert [stage["reused"] for stage in facts["stages"]] == [True] * 5 + [False] * 4
 
 
 def test_until_stops_after_a_stage(finished: Shrunk) -> None:
@@ -127,9 +130,7 @@ def test_pipe_that_is_closed_early_is_no_crash(finished: Shrunk) -> None:
 def test_report_warns_where_nothing_was_asked_and_the_linear_reference_is_better(
     finished: Shrunk,
 ) -> None:
-    config = finished.load(
-        "name=ungated", "evaluate.gates={}", "train.epochs=2", "hardware.replicas=1"
-    )
+    config = finished.load("name=ungated", "judge={}", "train.epochs=2", "hardware.replicas=1")
     for reused in (False, True):
         result = api.run(config, root=finished.root)
         assert result.stages[-1].reused is reused

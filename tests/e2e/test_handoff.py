@@ -44,7 +44,7 @@ def test_refused_run_leaves_none_and_takes_the_older_away(finished: Shrunk) -> N
     assert finished.run("name=turned").returncode == 0
     folder = finished.root / "turned" / "handoff"
     assert bundle.is_bundle(folder)
-    assert finished.run("name=turned", "evaluate.gates={min_macro_f1: 1.0}").returncode == 3
+    assert finished.run("name=turned", "judge={min_macro_f1: 1.0}").returncode == 3
     assert not folder.exists()
     assert api.read_report(finished.root / "turned")["handoff"]["handed_over"] is False
 

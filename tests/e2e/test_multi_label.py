@@ -50,8 +50,8 @@ CONFIG: dict[str, Any] = {
         "robustness_rows": 20,
         "latency": {"num_requests": 20, "batch_sizes": [1]},
         "slices": {"columns": ["shop"], "min_rows": 10},
-        "gates": {"min_micro_f1": 0.8, "min_average_precision": 0.8},
     },
+    "judge": {"min_micro_f1": 0.8, "min_average_precision": 0.8},
     "handoff": {"samples": 8, "max_batch_size": 1},
 }
 
@@ -173,7 +173,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(override: str, told: str
 
 def test_gates_of_several_labels_are_refused_for_one() -> None:
     data = {"preprocess": {"source": {"train": "rows.csv"}}}
-    with pytest.raises(ConfigError, match=r"evaluate.gates.min_micro_f1: must be null unless"):
-        config.parse(data, ["evaluate.gates.min_micro_f1=0.5"])
+    with pytest.raises(ConfigError, match=r"judge.min_micro_f1: must be null unless"):
+        config.parse(data, ["judge.min_micro_f1=0.5"])
     with pytest.raises(ConfigError, match=r"export.threshold.label: must be one of the two labels"):
         config.parse(data, ["export.threshold={metric: f1}"])

@@ -92,7 +92,7 @@ def test_pairs_of_texts_go_all_the_way(shrunk: Shrunk, real_data: Callable[[str]
         "label_names: [different, same], max_rows_per_file: 1000}",
         "preprocess.cut={validation: 0, test: 0}",
         "train.epochs=1",
-        "evaluate.gates={}",
+        "judge={}",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     facts = api.read_report(shrunk.root / "demo")

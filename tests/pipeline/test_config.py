@@ -68,8 +68,8 @@ def _plain(value: object) -> object:
         ("train.learning_rat=1", "train.learning_rat", "learning_rate"),
         ("train.model.num_layer=1", "train.model.num_layer", "num_layers"),
         ("export.modelname=x", "export.modelname", "model_name"),
-        ("evaluate.gate={}", "evaluate.gate", "gates"),
-        ("evaluate.gates.min_acuracy=1", "evaluate.gates.min_acuracy", "min_accuracy"),
+        ("evaluate.slice={}", "evaluate.slice", "slices"),
+        ("judge.min_acuracy=1", "judge.min_acuracy", "min_accuracy"),
     ],
 )
 def test_typo_in_any_section_names_its_path_and_the_nearest_key(
@@ -96,7 +96,7 @@ def test_typo_in_any_section_names_its_path_and_the_nearest_key(
         ("hardware.precision=fp16", ["hardware.precision", "'fp16'"]),
         ("preprocess.sequence_length=1", ["preprocess.sequence_length", "received 1"]),
         ("preprocess.source.train=null", ["preprocess.source.train"]),
-        ("evaluate.gates.min_accuracy=80", ["evaluate.gates.min_accuracy", "80"]),
+        ("judge.min_accuracy=80", ["judge.min_accuracy", "80"]),
         ("seed=-1", ["seed", "-1"]),
         ("name=a/b", ["name", "'a/b'"]),
         ("name=train", ["name", "'train'"]),

@@ -56,7 +56,8 @@ class Toys:
             return replace(whole.choice, variants=results, chosen=self.chosen_from[-1])
         made = {
             "preprocess": whole.shards, "train": whole.model, "optimize": whole.model,
-            "export": whole.servable, "evaluate": whole.evaluation, "load": whole.load,
+            "export": whole.servable, "evaluate": whole.evaluation, "judge": whole.judgement,
+            "load": whole.load,
             "handoff": replace(whole.handoff, variant=self.chosen_from and self.chosen_from[-1]),
             "reference": References(
                 uri="", accuracies=(ReferenceAccuracy(split="test", majority=0.1, linear=0.5),)
@@ -121,7 +122,7 @@ def test_failed_variant_is_tried_again_and_what_was_chosen_without_it_is_chosen_
     run(Toys(evaluate_int8="no memory"), tmp_path)
     again = Toys()
     result = run(again, tmp_path)
-    assert again.ran == ["evaluate int8", "choose", "load", "handoff"]
+    assert again.ran == ["evaluate int8", "judge int8", "choose", "load", "handoff"]
     assert again.chosen_from == ["base", "student", "both", "int8"]
     assert result.failed_variants == () and result.status == "blessed"
     assert api.read_report(result.folder)["failed_variants"] == []

@@ -73,6 +73,8 @@ def test_table_of_stages_fits_together() -> None:
         "export small",
         "evaluate",
         "evaluate small",
+        "judge",
+        "judge small",
         "choose",
         "load",
         "handoff",
@@ -93,8 +95,23 @@ def test_each_variant_goes_its_own_way_and_meets_the_others_at_the_choice() -> N
     assert made["choose"].inputs == {
         "shards": "preprocess",
         "reports": {"base": "evaluate", "small": "evaluate small"},
+        "judgements": {"base": "judge", "small": "judge small"},
         "servables": {"base": "export", "small": "export small"},
     }
+
+
+def test_another_gate_evaluates_nothing_anew() -> None:
+    loose, strict = (
+        {
+            step.name: step.key
+            for step in plan.make(
+                config.parse({"preprocess": SOURCE, "judge": {"min_accuracy": n}})
+            )
+        }
+        for n in (0.5, 0.9)
+    )
+    changed = [name for name in loose if loose[name] != strict[name]]
+    assert changed == ["judge", "choose", "load", "handoff"]
 
 
 def test_variant_of_a_variant_is_made_of_it() -> None:
@@ -109,7 +126,7 @@ def test_run_without_a_variant_has_the_keys_of_a_config_without_it() -> None:
     both = steps(small=INT8, other={"type": "cast"})
     left = {step.name: step for step in plan.without(tuple(both.values()), "export small")}
     alone = steps(other={"type": "cast"})
-    assert set(both) - set(left) == {"export small", "evaluate small"}
+    assert set(both) - set(left) == {"export small", "evaluate small", "judge small"}
     assert {name: left[name].key for name in alone} == {n: s.key for n, s in alone.items()}
     assert left["choose"].inputs == alone["choose"].inputs
     assert left["handoff"].inputs == alone["handoff"].inputs

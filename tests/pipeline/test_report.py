@@ -72,7 +72,7 @@ def test_json_of_a_finished_run_holds_what_consumers_read() -> None:
     assert document["verdict"]["blessed"] is True and len(document["verdict"]["reasons"]) == 3
     assert [set(s) for s in document["stages"]] == [
         {"name", "key", "reused", "seconds", "status"}
-    ] * 8
+    ] * 9
     train = document["data"]["splits"]["train"]
     assert (train["num_examples"], train["num_shards"]) == (4794, 4)
     assert list(train["label_counts"]) == sorted(INTENTS)
@@ -235,7 +235,7 @@ def test_figures_take_their_colors_from_the_page_and_describe_themselves() -> No
 
 def test_summary_tells_the_run_in_a_few_plain_lines() -> None:
     lines = report.summary_lines(report.to_json(finished("refused")))
-    assert 12 <= len(lines) <= 29
+    assert 12 <= len(lines) <= 30
     text = "\n".join(lines)
     assert "87.1% (84.8% to 89.2%) on 601 test rows; linear 88.7%, majority 18.0%" in text
     assert text.index("batch 1:") < text.index("batch 8:") < text.index("batch 32:")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.components.export.toy import context
 from tests.pipeline.run_facts import finished
 from tpuline.components.choose import stage
 from tpuline.components.choose.choosing import Rule
-from tpuline.components.contracts import EvalReport, Servable, ShardSet, Verdict
+from tpuline.components.contracts import EvalReport, Judgement, Servable, ShardSet, Verdict
 from tpuline.components.turns import Turns
 
 NUM_ROWS = 1000
@@ -38,11 +38,29 @@ def judged(folder: Path, *, num_wrong: int, speed: float = 1.0) -> EvalReport:
         uri=str(folder),
         accuracy=replace(whole.accuracy, value=accuracy),
         latency=latency,
-        verdict=Verdict(blessed=True, reasons=()),
     )
 
 
-def shards() -> ShardSet:
+def inputs_of(
+    reports: Mapping[str, EvalReport],
+    servables: Mapping[str, Servable],
+    *,
+    shards: ShardSet | None = None,
+    refused: str | None = None,
+) -> stage.Inputs:
+    """All are blessed but for `refused`."""
+    return stage.Inputs(
+        shards=shards or made_up(),
+        reports=reports,
+        judgements={
+            name: Judgement(uri="", gates=(), verdict=Verdict(blessed=name != refused, reasons=()))
+            for name in reports
+        },
+        servables=servables,
+    )
+
+
+def made_up() -> ShardSet:
     made = finished().shards
     assert made
     return made
@@ -66,7 +84,7 @@ def test_variants_are_compared_row_by_row_and_the_best_is_chosen(
     small = replace(servable, size_bytes=servable.size_bytes // 2)
     servables = {"base": servable, "fast": small, "wrong": small}
     config = stage.Config(usd_per_hour=0.36, turns=Turns(rounds=0))
-    inputs = stage.Inputs(shards=shards(), reports=reports, servables=servables)
+    inputs = inputs_of(reports, servables)
     made = stage.run(config, inputs, context(tmp_path / "work"))
     assert made.chosen == "fast" and made.batch_size == 1
     base, fast, wrong = made.variants
@@ -87,7 +105,7 @@ def test_format_that_may_not_be_handed_over_is_told_where_it_would_be_best(
         "fast": judged(tmp_path / "fast", num_wrong=80, speed=2.0),
     }
     servables = {"base": servable, "fast": replace(servable, format="onnx")}
-    inputs = stage.Inputs(shards=shards(), reports=reports, servables=servables)
+    inputs = inputs_of(reports, servables)
     log = Recorder()
     ctx = replace(context(tmp_path / "work"), log=log)
     made = stage.run(stage.Config(turns=Turns(rounds=0)), inputs, ctx)
@@ -102,11 +120,10 @@ def test_format_that_may_not_be_handed_over_is_told_where_it_would_be_best(
 
 def three(folder: Path) -> dict[str, EvalReport]:
     """Judged alone, `late` and `refused` had the machine for themselves no more."""
-    refused = judged(folder / "refused", num_wrong=80, speed=0.02)
     return {
         "base": judged(folder / "base", num_wrong=80),
         "late": judged(folder / "late", num_wrong=80, speed=0.02),
-        "refused": replace(refused, verdict=Verdict(blessed=False, reasons=())),
+        "refused": judged(folder / "refused", num_wrong=80, speed=0.02),
     }
 
 
@@ -118,7 +135,7 @@ def test_all_are_timed_in_turns_and_what_is_refused_is_not_chosen(
     servables["refused"] = replace(servables["refused"], size_bytes=1)
     made = stage.run(
         stage.Config(rule=Rule(prefer="size"), turns=Turns(rounds=12, requests=5)),
-        stage.Inputs(shards=corpus, reports=three(tmp_path), servables=servables),
+        inputs_of(three(tmp_path), servables, shards=corpus, refused="refused"),
         context(tmp_path / "work"),
     )
     base, *others = made.variants
@@ -136,7 +153,7 @@ def test_refused_variant_that_cannot_be_timed_keeps_none_from_its_turn(
     servables["refused"] = replace(servables["base"], saved_model_dir="not/there")
     made = stage.run(
         stage.Config(turns=Turns(rounds=3, requests=2)),
-        stage.Inputs(shards=corpus, reports=reports, servables=servables),
+        inputs_of(reports, servables, shards=corpus, refused="refused"),
         replace(context(tmp_path / "work"), log=log),
     )
     assert [one.in_turns for one in made.variants] == [True, True, False]
@@ -155,9 +172,7 @@ def test_timing_in_turns_that_fails_is_a_warning_and_what_each_took_alone_decide
     log = Recorder()
     made = stage.run(
         stage.Config(),
-        stage.Inputs(
-            shards=corpus, reports=reports, servables={"base": servable, "fast": servable}
-        ),
+        inputs_of(reports, {"base": servable, "fast": servable}, shards=corpus),
         replace(context(tmp_path / "work"), log=log),
     )
     assert made.chosen == "fast" and not any(one.in_turns for one in made.variants)
@@ -168,11 +183,8 @@ def test_timing_in_turns_that_fails_is_a_warning_and_what_each_took_alone_decide
 def test_no_price_gives_no_cost_and_a_wrong_one_is_refused(
     tmp_path: Path, servable: Servable
 ) -> None:
-    inputs = stage.Inputs(
-        shards=shards(),
-        reports={"base": judged(tmp_path / "base", num_wrong=9)},
-        servables={"base": servable},
-    )
+    reports = {"base": judged(tmp_path / "base", num_wrong=9)}
+    inputs = inputs_of(reports, {"base": servable})
     made = stage.run(stage.Config(), inputs, context(tmp_path / "work"))
     assert made.variants[0].usd_per_million is None and made.chosen == "base"
     with pytest.raises(ValueError, match=r"^usd_per_hour: must be above 0, or null; received 0"):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from tpuline.components.evaluate import incumbent, several, stage
-from tpuline.components.evaluate.gates import Gates, of_several
+from tpuline.components.evaluate import incumbent, several
 from tpuline.components.evaluate.metrics import right
 from tpuline.components.evaluate.predict import _checked_several
 from tpuline.components.evaluate.shown import Gallery
 from tpuline.components.evaluate.slices import Slices, slices
+from tpuline.components.judge.gates import Gates, of_several
 from tpuline.components.measured import Interval, SeveralLabels
 from tpuline.components.texts import Window
 
@@ -175,15 +175,3 @@ def test_incumbent_of_the_other_task_is_refused() -> None:
     shards.multi_label = False
     with pytest.raises(ValueError, match=r"must give a row one label, .* gives several; "):
         incumbent._check_kind({"labels_on": np.array([[True]])}, shards)
-
-
-def test_one_label_a_row_has_the_cache_key_of_before() -> None:
-    plain = stage.identity(stage.Config(), "")
-    assert not any("micro_f1" in name or "average" in name for name in plain["gates"])  # type: ignore[index]
-    asked = stage.identity(stage.Config(gates=Gates(min_micro_f1=0.5)), "")
-    assert asked["gates"]["min_micro_f1"] == 0.5  # type: ignore[index]
-
-
-def test_gate_on_the_incumbent_needs_one() -> None:
-    with pytest.raises(ValueError, match=r"^gates.max_micro_f1_drop_from_incumbent: needs an inc"):
-        stage.Config(gates=Gates(max_micro_f1_drop_from_incumbent=0.1))

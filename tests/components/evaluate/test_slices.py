@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tpuline.components.contracts import Slice
-from tpuline.components.evaluate.slices import Slices, slices, worst
+from tpuline.components.evaluate.slices import Slices, slices
 
 
 def made(
@@ -23,6 +23,10 @@ def made(
     return parts
 
 
+def worst(parts: tuple[Slice, ...]) -> Slice:
+    return min(parts, key=lambda part: part.accuracy.value)
+
+
 def test_rows_are_parted_by_length_and_by_label() -> None:
     lengths = np.arange(400)
     labels = np.arange(400) % 2
@@ -33,7 +37,7 @@ def test_rows_are_parted_by_length_and_by_label() -> None:
     assert [part.value for part in parts[4:]] == ["no", "yes"]
     assert [part.accuracy.value for part in parts[:3]] == [1.0, 1.0, 1.0]
     lowest = worst(parts)
-    assert lowest and lowest.column == "characters"
+    assert lowest.column == "characters"
     assert lowest.accuracy.value == pytest.approx(0.5, abs=0.01)
     assert lowest.value.endswith(" to 399")
 
@@ -47,7 +51,6 @@ def test_parts_of_few_rows_are_left_out() -> None:
     labels = np.array([0] * 100 + [1] * 29)
     parts = made(np.ones(129, bool), labels, np.arange(129), ("many", "few"))
     assert "few" not in {part.value for part in parts}
-    assert worst(()) is None
 
 
 def test_rows_are_parted_by_the_values_of_a_column_the_rarest_together() -> None:
@@ -64,7 +67,7 @@ def test_rows_are_parted_by_the_values_of_a_column_the_rarest_together() -> None
         ("2 other values", 40, 1.0),
     ]
     lowest = worst(parts)
-    assert lowest and (lowest.column, lowest.value) == ("shop", "b")
+    assert (lowest.column, lowest.value) == ("shop", "b")
 
 
 def test_least_number_of_rows_is_a_setting_and_what_is_left_out_is_counted() -> None:

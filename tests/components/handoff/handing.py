@@ -11,11 +11,11 @@ from tpuline.components.contracts import (
     EvalReport,
     Format,
     Handoff,
+    Judgement,
     LoadReport,
     Servable,
     ShardSet,
     TrainedModel,
-    Verdict,
 )
 from tpuline.components.export import stage as export
 from tpuline.components.handoff import stage
@@ -37,6 +37,7 @@ class Made:
     model: TrainedModel
     servable: Servable
     report: EvalReport
+    judgement: Judgement
     load: LoadReport = NO_LOAD
 
     def hand_over(
@@ -56,6 +57,7 @@ class Made:
             models={"base": self.model},
             servables={"base": self.servable},
             reports={"base": self.report},
+            judgements={"base": self.judgement},
         )
         return stage.run(config, inputs, toy.context(workdir, log))
 
@@ -74,10 +76,12 @@ def make(folder: Path, *, format: Format = "saved_model", pair: bool = False) ->
     report = replace(
         report,
         uri=str(folder / "evaluate" / "d4"),
-        verdict=Verdict(blessed=True, reasons=()),
         model_digest=digest(Path(servable.uri) / servable.saved_model_dir),
     )
-    return Made(shards, model, servable, report)
+    passed = finished().judgement
+    assert passed
+    judgement = replace(passed, uri=str(folder / "judge" / "e5"))
+    return Made(shards, model, servable, report, judgement)
 
 
 def folder_of(handoff: Handoff) -> Path:

@@ -37,7 +37,7 @@ def test_bundle_is_read_as_it_was_written(made: Made, handed_over: Handoff) -> N
     assert opened.label_names == made.shards.label_names
     marker = json.loads((folder_of(handed_over) / bundle.MARKER).read_text())
     assert marker["provenance"] == {
-        "preprocess": "a1", "train": "b2", "export": "c3", "evaluate": "d4",
+        "preprocess": "a1", "train": "b2", "export": "c3", "evaluate": "d4", "judge": "e5",
     }  # fmt: skip
 
 
@@ -99,15 +99,17 @@ def test_same_inputs_give_the_same_bundle(made: Made, tmp_path: Path) -> None:
         for name in names
         if (folder_of(one) / name).read_bytes() != (folder_of(two) / name).read_bytes()
     }
-    # How long the server waits for a batch is measured.
-    measured = {"classifier/4/batching_params.pbtxt", bundle.SUMS, bundle.MARKER}
+    # How long the server waits for a batch is measured, and how long the warm-up takes.
+    measured = {"classifier/4/batching_params.pbtxt", bundle.SLO_FILE, bundle.CARD_FILE}
+    measured |= {bundle.SUMS, bundle.MARKER}
     assert differing <= measured
 
 
 def test_nothing_refused_is_handed_over(made: Made, tmp_path: Path) -> None:
     none = made.hand_over(tmp_path / "none", Config(), chosen=None)
     assert none.bundle_dir is None and none.reason == "the only one"
-    refused = replace(made, report=replace(made.report, verdict=Verdict(blessed=False, reasons=())))
+    verdict = Verdict(blessed=False, reasons=())
+    refused = replace(made, judgement=replace(made.judgement, verdict=verdict))
     assert refused.hand_over(tmp_path / "refused", Config()).bundle_dir is None
     assert not list(tmp_path.rglob(bundle.MARKER))
 
@@ -135,9 +137,9 @@ def test_bundle_without_samples_holds_no_text_of_the_data(made: Made, tmp_path: 
     made = replace(
         made,
         shards=replace(made.shards, kept_columns=("shop",)),
-        report=replace(
-            made.report,
-            slices=(*made.report.slices, by_shop),
+        report=replace(made.report, slices=(*made.report.slices, by_shop)),
+        judgement=replace(
+            made.judgement,
             gates=(
                 GateResult(
                     name="min_worst_slice_accuracy",

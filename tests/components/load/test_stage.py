@@ -150,7 +150,7 @@ def test_rates_that_differ_much_and_searches_that_did_not_end_are_warnings() -> 
     ended, unsteady = log.warnings
     assert ended == "triton+grpc, server: the search stopped"
     assert unsteady.startswith(
-        "triton+grpc, server: the rates found of 3 runs differ by 27%; measure again"
+        "triton+grpc, server: rates found of 3 runs differ by 27%; measure again"
     )
     steady = Recorder()
     stage._warn(replace(load, results=(servers[0], servers[2]), wire=()), steady)
@@ -168,7 +168,7 @@ def test_repeats_of_every_scenario_that_differ_much_are_a_warning() -> None:
     stage._warn(replace(load, results=(single, slower, *offline), wire=()), log)
     assert [line.partition(";")[0] for line in log.warnings] == [
         "in_process, single_stream: p99 of 2 runs differ by 50%",
-        "slow, offline: texts a second of 2 runs differ by 100%",
+        "slow, offline: texts/s of 2 runs differ by 100%",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,8 +60,11 @@ def test_other_formats_do_not_compute_with_them(
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looked for /proc: there is none")
 def test_each_setting_has_a_process_with_so_many_threads(tmp_path: Path) -> None:
     asked = Asked(Threads(intra_op=1, inter_op=2), {}, tmp_path / "errors.txt")
+    place, environ = Path(f"/proc/{asked._process.pid}/environ"), [b""]
+    until = time.monotonic() + 60
     try:
-        environ = Path(f"/proc/{asked._process.pid}/environ").read_bytes().split(b"\0")
+        while environ == [b""] and time.monotonic() < until:  # before its program is there
+            environ = place.read_bytes().split(b"\0")
     finally:
         asked.end()
     assert b"TF_NUM_INTRAOP_THREADS=1" in environ and b"TF_NUM_INTEROP_THREADS=2" in environ

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
 from tpuline.components.contracts import Parity
-from tpuline.components.evaluate.gates import Gates, Measured, judge, unmeasurable, verdict
+from tpuline.components.judge.gates import Gates, Measured, judge, unmeasured, verdict
 
 PARITY = Parity(passed=True, num_texts=64, token_mismatches=0, max_abs_diff=1e-7, tolerance=1e-5)
 MEASURED = Measured(
@@ -109,7 +110,30 @@ def test_a_bound_that_cannot_be_meant_is_refused(gate: str, bound: float):
         Gates(**{gate: bound})
 
 
-def test_a_latency_gate_is_unmeasurable_without_its_batch_size():
-    gates = Gates(max_p99_ms_batch_1=5, max_p99_ms_batch_32=50)
-    assert unmeasurable(gates, (1, 16)) == ["max_p99_ms_batch_32"]
-    assert unmeasurable(gates, (1, 32)) == []
+MEASURED_ALL = {
+    "batch_sizes": (1, 32),
+    "robustness_rows": 500,
+    "has_incumbent": True,
+    "multi_label": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("gate", "change", "words"),
+    [
+        (
+            "max_p99_ms_batch_32",
+            {"batch_sizes": (1, 16)},
+            "the batch size must be among evaluate.latency.batch_sizes; received [1, 16]; add 32",
+        ),
+        ("max_robustness_drop", {"robustness_rows": 0}, "needs evaluate.robustness_rows above 0"),
+        ("max_drop_from_incumbent", {"has_incumbent": False}, "needs an incumbent; received null"),
+        ("max_micro_f1_drop_from_incumbent", {"has_incumbent": False}, "needs an incumbent"),
+        ("min_micro_f1", {"multi_label": False}, "must be null unless preprocess.task"),
+    ],
+)
+def test_a_gate_on_what_is_not_measured_is_told(gate: str, change: dict[str, Any], words: str):
+    gates = Gates(**{gate: 0.5, "max_p99_ms_batch_1": 5.0})
+    assert not list(unmeasured(gates, **MEASURED_ALL))
+    (told,) = unmeasured(gates, **(MEASURED_ALL | change))
+    assert told.startswith(f"judge.{gate}: {words}")

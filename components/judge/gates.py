@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..contracts import (
-    GateResult,
-    Incumbent,
-    LatencyProfile,
-    Parity,
-    SeveralLabels,
-    Slice,
-    Verdict,
-)
+from ..contracts import EvalReport, GateResult, Incumbent, Parity, SeveralLabels, Slice, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +71,6 @@ class Measured:
     notes: Mapping[str, str] = field(default_factory=dict)  # by gate: what its value is that of
 
 
-def of_slices(worst: Slice | None) -> dict[str, Any]:
-    """The fields of `Measured` that tell of the worst slice."""
-    if worst is None:
-        return {"worst_slice_accuracy": None}
-    return {
-        "worst_slice_accuracy": worst.accuracy.value,
-        "notes": {"min_worst_slice_accuracy": f"{worst.column} {worst.value}"},
-    }
-
-
 OF_SEVERAL = (
     "min_micro_f1",
     "min_micro_f1_low",
@@ -97,6 +79,40 @@ OF_SEVERAL = (
     "max_micro_f1_drop_from_incumbent",
 )
 """Gates of multi-label data only."""
+
+
+def measured(report: EvalReport, size_bytes: int) -> Measured:
+    """What the gates look at, of a model whose files have so many bytes."""
+    accuracy, rival = report.accuracy, report.incumbent
+    p99_ms = {profile.batch_size: profile.p99_ms for profile in report.latency}
+    return Measured(
+        accuracy=accuracy.value,
+        accuracy_low=accuracy.low,
+        macro_f1=report.macro_f1.value,
+        gain_over_majority=accuracy.value - report.majority_accuracy,
+        gain_over_linear=accuracy.value - report.linear_accuracy,
+        robustness_drop=max((one.drop for one in report.robustness), default=None),
+        expected_calibration_error=report.expected_calibration_error,
+        drop_from_incumbent=None if rival is None else -rival.difference.low,
+        p99_ms_batch_1=p99_ms.get(1),
+        p99_ms_batch_32=p99_ms.get(32),
+        cold_start_s=report.cold_start_s,
+        peak_memory_mb=report.peak_memory_bytes / 1e6,
+        size_mb=size_bytes / 1e6,
+        **_of_slices(report.slices),
+        **of_several(report.several, rival),
+    )
+
+
+def _of_slices(parts: tuple[Slice, ...]) -> dict[str, Any]:
+    """The fields of `Measured` that tell of the worst slice."""
+    if not parts:
+        return {"worst_slice_accuracy": None}
+    worst = min(parts, key=lambda part: part.accuracy.value)
+    return {
+        "worst_slice_accuracy": worst.accuracy.value,
+        "notes": {"min_worst_slice_accuracy": f"{worst.column} {worst.value}"},
+    }
 
 
 def of_several(found: SeveralLabels | None, rival: Incumbent | None) -> dict[str, Any]:
@@ -113,12 +129,6 @@ def of_several(found: SeveralLabels | None, rival: Incumbent | None) -> dict[str
     }
 
 
-def of_latency(profiles: Sequence[LatencyProfile]) -> dict[str, Any]:
-    """The fields of `Measured` that tell of latency; None where a batch size was not measured."""
-    p99_ms = {profile.batch_size: profile.p99_ms for profile in profiles}
-    return {f"p99_ms_batch_{size}": p99_ms.get(size) for size in (1, 32)}
-
-
 def set_gates(gates: Gates) -> Iterator[tuple[str, float]]:
     """Name and bound of each gate that is set, in the order of the config."""
     for gate in fields(gates):
@@ -127,14 +137,34 @@ def set_gates(gates: Gates) -> Iterator[tuple[str, float]]:
             yield gate.name, bound
 
 
-def unmeasurable(gates: Gates, batch_sizes: tuple[int, ...]) -> list[str]:
-    """Names of the latency gates whose batch size is not among the measured ones."""
-    prefix = "max_p99_ms_batch_"
-    return [
-        name
-        for name, _ in set_gates(gates)
-        if name.startswith(prefix) and int(name.removeprefix(prefix)) not in batch_sizes
-    ]
+def unmeasured(
+    gates: Gates,
+    *,
+    batch_sizes: tuple[int, ...],
+    robustness_rows: int,
+    has_incumbent: bool,
+    multi_label: bool,
+) -> Iterator[str]:
+    """Gates on what is not measured, in the words of the config."""
+    for name, _ in set_gates(gates):
+        size = int(name.rpartition("_")[2]) if name.startswith("max_p99_ms_batch_") else None
+        if size is not None and size not in batch_sizes:
+            yield (
+                f"judge.{name}: the batch size must be among evaluate.latency.batch_sizes; "
+                f"received {list(batch_sizes)}; add {size} there, or set the gate to null"
+            )
+        elif name == "max_robustness_drop" and not robustness_rows:
+            yield (f"judge.{name}: needs evaluate.robustness_rows above 0; received 0; e.g. 500")
+        elif name in OF_SEVERAL and not multi_label:
+            yield (
+                f"judge.{name}: must be null unless preprocess.task is multi_label; received "
+                "another task; set min_accuracy or min_macro_f1"
+            )
+        elif name.endswith("_drop_from_incumbent") and not has_incumbent:
+            yield (
+                f"judge.{name}: needs an incumbent; received null; set evaluate.incumbent to the "
+                "folder of the model that serves now"
+            )
 
 
 def judge(
