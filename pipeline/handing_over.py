@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from ..components import files
 from ..components.contracts import Handoff
 from ..components.serving import bundle
@@ -16,27 +18,39 @@ def hand_over(handoff: Handoff | None, place: str) -> None:
     An older one stays until a run says yes or no: it carries a verdict of its own. One that is the
     same is left alone, so that whoever reads it meanwhile sees no gap.
     """
-    if handoff is None or _is_there(handoff, place):
+    if handoff is None:
         return
-    _take_back(place)
     if handoff.bundle_dir is None:
+        _take_back(place)
         return
     source, target = files.join(handoff.uri, handoff.bundle_dir), files.join(place, FOLDER)
-    names = [info.path.removeprefix(f"{source}/") for info in files.below(source)]
-    for name in sorted(names, key=lambda name: name == bundle.MARKER):
+    if _is_there(source, target, handoff.fingerprint):
+        return
+    _take_back(place)
+    for name in sorted(_sizes(source), key=lambda name: name == bundle.MARKER):
         files.copy(files.join(source, name), files.join(target, name))
 
 
-def _is_there(handoff: Handoff, place: str) -> bool:
-    """Whether it was handed over already, every byte of it. A bucket is not asked: a run clears
-    its place there before it begins."""
-    if handoff.bundle_dir is None or files.is_remote(place):
-        return False
-    try:
-        bundle.read(files.join(place, FOLDER), fingerprint=handoff.fingerprint)
-    except bundle.BundleError:
-        return False
-    return True
+def _is_there(source: str, target: str, fingerprint: str) -> bool:
+    """Whether it was handed over already: every byte of it; in a bucket the marker, and every other
+    file by its size."""
+    if not files.is_remote(target):
+        try:
+            bundle.read(target, fingerprint=fingerprint)
+        except bundle.BundleError:
+            return False
+        return True
+    marker = files.join(target, bundle.MARKER)
+    return (
+        files.exists(marker)
+        and hashlib.sha256(files.read_bytes(marker)).hexdigest() == fingerprint
+        and _sizes(source) == _sizes(target)
+    )
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    """Bytes of each file of a folder by its name in there."""
+    return {info.path.removeprefix(f"{folder}/"): info.size_bytes for info in files.below(folder)}
 
 
 def _take_back(place: str) -> None:

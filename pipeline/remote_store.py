@@ -144,8 +144,11 @@ class RemoteStore(Store):
         return folder
 
     def withdraw_run(self, name: str) -> None:
-        for info in files.below(self.run_place(name)):
-            if not _stays(info.path.rpartition("/")[2]):
+        """Not the bundle, a folder in there: it stays until this run says yes or no."""
+        place = self.run_place(name)
+        for info in files.below(place):
+            file = info.path.removeprefix(f"{place}/")
+            if "/" not in file and not _stays(file):
                 files.remove(info.path)
 
     def publish_run(self, name: str) -> None:

@@ -122,9 +122,10 @@ class Recorder(keras.callbacks.Callback):
             step, {f"epoch/{n}": value for n, value in scalars.items() if value is not None}
         )
         f1 = record.val_micro_f1
+        hits = "accuracy" if f1 is None else "label_accuracy"  # of labels, not of whole rows
         self._log.info(
-            f"epoch {record.epoch}: loss {record.loss:.4f}, accuracy {record.accuracy:.4f}, "
-            f"val_loss {record.val_loss:.4f}, val_accuracy {record.val_accuracy:.4f}"
+            f"epoch {record.epoch}: loss {record.loss:.4f}, {hits} {record.accuracy:.4f}, "
+            f"val_loss {record.val_loss:.4f}, val_{hits} {record.val_accuracy:.4f}"
             + ("" if f1 is None else f", val_micro_f1 {f1:.4f}"),
             epoch=record.epoch,
             step=record.step,

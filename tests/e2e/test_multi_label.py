@@ -116,6 +116,10 @@ def test_training_tells_micro_f1_of_every_epoch(ran: Ran) -> None:
     history = ran.facts["train"]["history"]
     assert history[-1]["val_micro_f1"] > history[0]["val_micro_f1"]
     assert history[-1]["val_loss"] < history[0]["val_loss"]
+    folder = ran.folder / "runs" / "several"
+    page = (folder / "report.html").read_text()
+    assert "Val. label accuracy" in page and "Val. micro F1" in page
+    assert "val_label_accuracy" in (folder / "events.jsonl").read_text()
 
 
 def test_bundle_is_accepted_and_tells_the_thresholds(ran: Ran) -> None:

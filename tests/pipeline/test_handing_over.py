@@ -9,8 +9,10 @@ import pytest
 
 from tests.components.serving import made_bundle
 from tests.pipeline.run_facts import finished
+from tpuline.components import files
 from tpuline.components.contracts import Handoff
 from tpuline.components.serving import bundle
+from tpuline.pipeline import store
 from tpuline.pipeline.handing_over import hand_over
 
 
@@ -61,3 +63,29 @@ def test_run_that_refuses_takes_the_older_bundle_away(tmp_path: Path, place: Pat
     assert bundle.is_bundle(place / "handoff")
     hand_over(replace(handed(tmp_path / "h2"), bundle_dir=None), str(place))
     assert not (place / "handoff").exists()
+
+
+def test_in_a_bucket_the_same_bundle_is_left_alone_and_another_takes_its_place(
+    tmp_path: Path, gcs_emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, copied = files.join(gcs_emulator, "run"), list[str]()
+    copy = files.copy
+    monkeypatch.setattr(files, "copy", lambda a, b: (copied.append(b), copy(a, b))[1])
+    one, two = handed(tmp_path / "h1"), handed(tmp_path / "h2", b"another model")
+    hand_over(one, place)
+    assert copied[-1] == f"{place}/handoff/{bundle.MARKER}" and len(copied) > 3
+    copied.clear()
+    hand_over(one, place)
+    assert not copied
+    store.at(gcs_emulator).withdraw_run("run")  # the next run begins
+    hand_over(None, place)  # and does not get as far
+    hand_over(one, place)
+    assert not copied and files.exists(f"{place}/handoff/{bundle.MARKER}")
+    files.write_bytes(f"{place}/handoff/toy/3/saved_model.pb", b"cut")
+    hand_over(one, place)
+    assert copied
+    hand_over(two, place)
+    marker = (Path(two.uri) / "bundle" / bundle.MARKER).read_bytes()
+    assert files.read_bytes(f"{place}/handoff/{bundle.MARKER}") == marker
+    hand_over(replace(two, bundle_dir=None), place)
+    assert files.below(f"{place}/handoff") == ()

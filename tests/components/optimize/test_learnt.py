@@ -124,6 +124,42 @@ def test_shrunk_model_has_fewer_heads_and_units_and_still_knows(
     assert {tuple(shape[1:]) for shape in shapes} == {(4, 16)}  # heads stay as wide
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[ShardSet, TrainedModel]:
+    """Rows of none, one or several labels, and a model that knows most of them."""
+    folder = tmp_path_factory.mktemp("several")
+    shards = toy.shard_set(folder / "shards", num_train=480, num_validation=60, several=True)
+    config = train.Config(model=BERT, epochs=6, global_batch_size=16, learning_rate=1e-2)
+    trained = train.run(config, train.Inputs(shards=shards), context(folder / "train"))
+    assert trained.history[-1].val_accuracy > 0.8
+    return shards, trained
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        Prune(sparsity=0.5, epochs=2, learning_rate=3e-3),
+        Shrink(keep_heads=0.5, keep_units=0.5, epochs=2, learning_rate=3e-3),
+        Distill(num_layers=1, epochs=3, learning_rate=1e-2),
+    ],
+    ids=["pruned", "shrunk", "distilled"],
+)
+def test_model_of_several_labels_is_made_smaller_and_still_knows(
+    tmp_path: Path, several: tuple[ShardSet, TrainedModel], variant: Variant
+) -> None:
+    shards, trained = several
+    small = made(tmp_path, variant, shards, trained)
+    best = min(small.history, key=lambda epoch: epoch.val_loss)
+    never = -np.log(0.5)  # of answering one half to everything
+    assert best.val_loss < never / 2 and best.val_accuracy > 0.75
+    model = restored(small, shards, HARDWARE)
+    if isinstance(variant, Prune):
+        zeros = [float((np.asarray(kernel) == 0).mean()) for kernel in prune.prunable(model)]
+        assert zeros == pytest.approx([0.5] * len(zeros), abs=0.01)
+    else:
+        assert small.num_parameters < trained.num_parameters
+
+
 def test_what_is_cut_away_is_what_matters_least(shards: ShardSet, bert: TrainedModel) -> None:
     """Cutting the most important half instead does more harm, before any training."""
     model = restored(bert, shards, HARDWARE)
