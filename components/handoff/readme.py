@@ -41,6 +41,7 @@ _SERVE_SAVED_MODEL = """
 
     SERVED=/srv/models                    # outside this folder
     tpuline promote . $SERVED --fingerprint SHA   # copies the version there, labels it stable
+    ulimit -s 1048576                     # KiB of stack; see below
     tensorflow_model_server --port=8500 --rest_api_port=8501 \\
         --model_config_file=$SERVED/models.config --model_config_file_poll_wait_seconds=10 \\
         --allow_version_labels_for_unavailable_models \\
@@ -52,6 +53,12 @@ _SERVE_SAVED_MODEL = """
 `promote --label canary` is for a version that has yet to prove itself; `accept` asks a server for
 this very version, whatever its label. A server in a container reads `/models`: `models.config` here
 is written for that.
+
+JSON of 50,000 lists in each other, 100 kB, is reported to end TensorFlow Serving over REST
+(CVE-2025-0649, and not only in the releases that it names). Larger stacks (`ulimit` above, in a
+container `--ulimit stack=1073741824`) bear more of them: that is tried with Triton, which has the
+same flaw, not with TensorFlow Serving. Limit the size of requests in front of it, too, or let
+strangers reach gRPC only, which has no such flaw.
 
 Requests to the signature `tokens` that the server batches must be of one width: pad them to it,
 with 0 in `padding_mask`. Those of different widths that meet in a batch are refused. Texts and

@@ -24,6 +24,16 @@ READY_S = 180.0
 STOP_S = 20.0
 _POLL_S = 0.2
 _TAIL = 2000
+_DEEP_STACKS = (
+    "/bin/sh",
+    "-c",
+    'ulimit -S -s 1048576 2>/dev/null || ulimit -S -s $(ulimit -H -s); exec "$@"',
+    "sh",
+)
+"""Before a command: its threads get stacks of 1 GiB, or as large as may be. Triton and TensorFlow
+Serving read the JSON of a tensor by recursion, some 300 bytes a list, and end where the stack does:
+at 8 MiB, of 50,000 lists in each other (CVE-2025-0649). It is address space, and no memory."""
+
 _WATCH = (
     "import os, signal, sys, time\n"
     "sys.stdin.buffer.read()\n"  # until the other end of the pipe is gone
@@ -121,7 +131,7 @@ def running(kind: Kind, folder: Path, model: str, *, name: str) -> Any:
     command = kind(folder, model, ports)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command.arguments,
+            (*_DEEP_STACKS, *command.arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

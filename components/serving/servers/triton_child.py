@@ -7,7 +7,6 @@ models, labels_on `(B, C)` out, over HTTP and gRPC, with Triton's dynamic batchi
 from __future__ import annotations
 
 import json
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -18,9 +17,6 @@ from ..following import Followed
 from ..labels import MODELS_FILE
 
 ADDRESS = "127.0.0.1"
-# Triton reads JSON by recursion, some 300 bytes of stack a list, and ends where a thread's stack
-# does: at 8 MB, of 50,000 lists in each other. What isn't used costs address space alone.
-STACK_BYTES = 1 << 30
 
 
 def main() -> None:
@@ -41,17 +37,9 @@ def main() -> None:
         grpc_port=request["grpc_port"],
         allow_metrics=False,
     )
-    _deepen_stacks()
     with Triton(config=config) as triton:
         _bind(triton, model, first, request)
         triton.serve()
-
-
-def _deepen_stacks() -> None:
-    """Of the threads of processes that are started from here on: Triton, not this one."""
-    _, most = resource.getrlimit(resource.RLIMIT_STACK)
-    wanted = STACK_BYTES if most == resource.RLIM_INFINITY else min(STACK_BYTES, most)
-    resource.setrlimit(resource.RLIMIT_STACK, (wanted, most))
 
 
 def _bind(triton: Any, model: Answering, first: dict[str, Any], request: dict[str, Any]) -> None:

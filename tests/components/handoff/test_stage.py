@@ -90,6 +90,12 @@ def test_readme_says_what_token_requests_must_be_like(handed_over: Handoff) -> N
     assert "Requests to the signature `tokens` that the server batches must be of one width" in text
 
 
+def test_readme_says_how_a_server_bears_deep_json(handed_over: Handoff) -> None:
+    text = (folder_of(handed_over) / "README.md").read_text()
+    assert text.index("    ulimit -s 1048576 ") < text.index("    tensorflow_model_server")
+    assert "--ulimit stack=1073741824" in text
+
+
 def test_same_inputs_give_the_same_bundle(made: Made, tmp_path: Path) -> None:
     config = Config(samples=3, max_batch_size=1, max_wait_ms=0.001)
     one, two = (made.hand_over(tmp_path / name, config) for name in ("one", "two"))

@@ -56,6 +56,18 @@ def test_server_is_started_once_for_both_transports_and_stopped_with_all_it_star
     assert_gone(family)
 
 
+@pytest.mark.parametrize("most_kib", [None, 16384, 4194304])
+def test_server_has_deep_stacks_as_far_as_they_are_allowed(most_kib: int | None) -> None:
+    """Nested JSON ends servers that have no more than the usual 8 MiB."""
+    bounds = f"ulimit -H -s {most_kib}; " if most_kib else ""
+    told = "import resource; print(*resource.getrlimit(resource.RLIMIT_STACK))"
+    program = (*starting._DEEP_STACKS, sys.executable, "-c", told)
+    bounded = ("/bin/sh", "-c", f'ulimit -S -s 8192; {bounds}exec "$@"', "sh", *program)
+    done = subprocess.run(bounded, capture_output=True, text=True, check=True)
+    soft, hard = map(int, done.stdout.split())
+    assert soft == (1 << 30 if hard < 0 else min(1 << 30, hard)) and not done.stderr
+
+
 def assert_gone(family: list[psutil.Process]) -> None:
     deadline = time.monotonic() + 10
     while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family):
