@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,10 @@ MIN_ROUNDS = 3
 
 DIFFERENT = 4
 """Rounds until the same requests come again."""
+
+SETTLE_S = 0.02
+"""Of requests that are not timed, at the start of a turn: threads of other runtimes go on spinning
+for milliseconds after their last answer, and would take the cores from whoever is next."""
 
 Request = Callable[[int], object]
 """Makes the request of a number, and returns when the answer is there."""
@@ -58,23 +64,23 @@ def measure(
 ) -> dict[str, list[float]]:
     """Milliseconds of requests by name, as many of each.
 
-    In a round each makes the same requests, one after another; who begins changes from round to
-    round. The first of a turn is not timed: it finds what the one before it left in the caches.
-    Every request was made before, for what compiles does so for each new shape. The quieter half of
-    the rounds counts: one stall of the machine would be the p99 of whom it hits.
+    In a round each makes the same requests, one after another, in an order drawn anew: nobody
+    always comes after the same one. The first of a turn, `SETTLE_S` long, are not timed: they find
+    what the one before left in the caches and on the cores. Every request was made before, for
+    what compiles does so for each new shape. The quieter half of the rounds counts: one stall of
+    the machine would be the p99 of whom it hits.
     """
     names = list(requests)
     number = _warm_up(requests, settings, clock)
     rounds: list[dict[str, list[float]]] = []
-    started = clock()
+    started, order = clock(), random.Random(0)
     for turn in range(settings.rounds):
         if turn >= MIN_ROUNDS and clock() - started > settings.max_seconds:
             break
-        start = turn % len(names)
         indices = [(turn * settings.requests + i) % number for i in range(settings.requests)]
         samples: dict[str, list[float]] = {}
-        for name in names[start:] + names[:start]:
-            requests[name](indices[-1])
+        for name in order.sample(names, len(names)):
+            _settle(requests[name], indices, clock)
             samples[name] = [_milliseconds(requests[name], index, clock) for index in indices]
         rounds.append(samples)
     return {name: [ms for one in quieter(rounds) for ms in one[name]] for name in names}
@@ -85,6 +91,15 @@ def quieter(rounds: Sequence[Mapping[str, Sequence[float]]]) -> list[Mapping[str
     usual = {name: median(sum(one[name]) for one in rounds) for name in rounds[0]}
     ranked = sorted(rounds, key=lambda one: max(sum(one[n]) / usual[n] for n in usual))
     return ranked[: (len(ranked) + 1) // 2]
+
+
+def _settle(request: Request, indices: Sequence[int], clock: Callable[[], float]) -> None:
+    """At least one request."""
+    until = clock() + SETTLE_S
+    for index in itertools.cycle(reversed(indices)):
+        request(index)
+        if clock() >= until:
+            break
 
 
 def _milliseconds(request: Request, index: int, clock: Callable[[], float]) -> float:

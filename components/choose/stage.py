@@ -20,7 +20,7 @@ from .choosing import Rule, choose, remarks, with_front
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 7
+VERSION = 8
 USES = frozenset({"seed", "machine"})
 
 BOOTSTRAP_SAMPLES = 1000

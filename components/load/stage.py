@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..serving.driving.process import Served
     from ..serving.servers.starting import Servers
 
-VERSION = 6
+VERSION = 7
 USES = frozenset({"seed", "machine"})
 
 

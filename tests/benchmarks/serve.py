@@ -2,20 +2,18 @@
 
     python tests/benchmarks/serve.py --shards RUNS/preprocess/KEY --model RUNS/train/KEY
 
-Real rows of the test split, one text a request and 32. All cases live in one process and take
-turns, each request asked of all of them in an order drawn anew, so that a machine that is busy for
-a while is so for all. Every request is asked once before any is timed: shapes are compiled then.
+Real rows of the test split, one text a request and 32. All cases live in one process and take turns
+of ten requests, as the variants of a run do (`components/turns.py`): a machine that is busy for a
+while is so for all. Every request is made once before any is timed: shapes are compiled then.
 Prints medians, tails, and ratios of medians to the plain Keras export.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +21,13 @@ from typing import Any
 
 from cases import Silence
 
-from tpuline.components import texts
+from tpuline.components import texts, turns
 from tpuline.components.contracts import ShardSet, TrainedModel
 from tpuline.components.export import stage as export
 from tpuline.components.restoring import restored
 from tpuline.components.serving import answering
 from tpuline.components.stage import Context
+from tpuline.components.turns import Request, Turns
 from tpuline.pipeline import api
 
 FORMATS = ("saved_model", "xla", "onnx", "openvino", "litert")
@@ -143,25 +142,19 @@ def onnx_runtime(shards: ShardSet, folder: Path) -> Case:
 
 
 def measure(
-    cases: Sequence[Case], rows: Sequence[str], *, batch_size: int, requests: int
+    cases: Sequence[Case], rows: Sequence[str], *, batch_size: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Milliseconds of every request by case."""
-    batches = [
-        [rows[(start * batch_size + i) % len(rows)] for i in range(batch_size)]
-        for start in range(requests)
-    ]
-    for case in cases:
-        for batch in batches:
-            case.ask(batch)
-    times: dict[str, list[float]] = {case.name: [] for case in cases}
-    order = random.Random(0)
-    for batch in batches:
-        # Whoever comes after one that leaves busy threads behind waits: not always the same.
-        for case in order.sample(cases, len(cases)):
-            started = time.perf_counter()
-            case.ask(batch)
-            times[case.name].append((time.perf_counter() - started) * 1000)
-    return times
+    """Milliseconds of requests by case."""
+
+    def of(case: Case) -> Request:
+        def request(index: int) -> Any:
+            start = index * batch_size
+            return case.ask([rows[(start + i) % len(rows)] for i in range(batch_size)])
+
+        return request
+
+    requests = {case.name: of(case) for case in cases}
+    return turns.measure(requests, Turns(rounds=rounds, max_seconds=600))
 
 
 def table(cases: Sequence[Case], times: dict[str, list[float]], batch_size: int) -> None:
@@ -187,7 +180,7 @@ def main() -> None:
     parser.add_argument("--shards", required=True, type=Path)
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=FORMATS)
-    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=40, help="of ten requests; half count")
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32])
     args = parser.parse_args()
     shards, model = api.open_artifact(args.shards), api.open_artifact(args.model)
@@ -201,8 +194,8 @@ def main() -> None:
         if "onnx" in args.formats and shards.tokenizer == "wordpiece":
             cases.append(onnx_runtime(shards, folder))
         for batch_size in args.batch_sizes:
-            requests = max(args.requests // (1 if batch_size == 1 else 4), 1)
-            table(cases, measure(cases, rows, batch_size=batch_size, requests=requests), batch_size)
+            rounds = max(args.rounds // (1 if batch_size == 1 else 4), 1)
+            table(cases, measure(cases, rows, batch_size=batch_size, rounds=rounds), batch_size)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -75,11 +77,27 @@ def test_every_variant_makes_the_same_requests_and_each_was_made_before() -> Non
     assert made["a"][:20] == list(range(20)) and set(made["a"][20:]) == set(range(20))
 
 
-def test_who_begins_changes_from_round_to_round() -> None:
+def test_nobody_always_comes_after_the_same_one() -> None:
     machine = Machine()
-    means(machine, Turns(rounds=4, requests=1), a=0.001, b=0.001)
-    timed = [name for name, _ in machine.made[8:]]  # after the warm-up; two requests a turn
-    assert "".join(timed) == "aabbbbaaaabbbbaa"
+    means(machine, Turns(rounds=40, requests=2), a=0.001, b=0.001, c=0.001, d=0.001)
+    timed = [name for name, _ in machine.made[4 * 8 :]]  # after the warm-up
+    after = Counter((x, y) for x, y in itertools.pairwise(timed) if x != y)
+    assert len(after) == 12 and max(after.values()) < 0.5 * 40
+
+
+def test_threads_that_go_on_spinning_slow_nobody_who_comes_next() -> None:
+    machine, spinning_until = Machine(), 0.0
+
+    def spins(index: int) -> None:
+        nonlocal spinning_until
+        machine.now += 0.001
+        spinning_until = machine.now + 0.015
+
+    def suffers(index: int) -> None:
+        machine.now += 0.006 if machine.now < spinning_until else 0.002
+
+    found = measure({"spins": spins, "suffers": suffers}, Turns(rounds=9), clock=machine.clock)
+    assert found["suffers"] == pytest.approx([2.0] * len(found["suffers"]))
 
 
 def test_time_limit_cuts_rounds_for_all_and_warm_up_to_requests_that_come_again() -> None:
