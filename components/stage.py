@@ -21,6 +21,8 @@ and, where it reads what no other stage made,
 * `EACH_VARIANT: bool`: whether it runs for what such a stage was given and again for each variant
   of it; without it, once. A field of `Inputs` that maps names to records takes those of all that
   did not fail, what it was given first,
+* `OF_MEASUREMENTS: bool`: whether it is made anew when what it is made of was, under the same key:
+  measurements differ each time, and no verdict may outlive those that it is on. Without it, not,
 * `WORKERS: bool`: whether the processes that train together all run it; without it, worker 0 does
   and the others wait for its artifact,
 * `USES: frozenset[str]`: which of `seed`, `hardware` (the config section) and `machine` (this very

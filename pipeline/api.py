@@ -92,13 +92,17 @@ def plan(
     """
     planned: list[PlannedStep] = []
     rerun: frozenset[str] = frozenset()
+    fingerprints: dict[str, str] = {}
     steps = _steps(config, until)
     with _as_config_error(config):
         shelf = store.at(root)
         for step in steps:
-            reason = why.explain(step, shelf, rerun)
-            if reason is not None:
+            reason = why.explain(step, shelf, rerun, fingerprints)
+            found = shelf.manifest(step.stage.name, step.key)
+            if reason is not None or found is None:
                 rerun |= {step.name}
+            else:
+                fingerprints[step.name] = store.fingerprint(found)
             planned.append(PlannedStep(stage=step.name, key=step.key, reason=reason))
     return tuple(planned)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -240,9 +241,12 @@ def _doctor(args: argparse.Namespace) -> int:
     from .hardware import doctor
 
     if args.overrides and not args.config:
-        raise ConfigError(["--set: needs CONFIG, whose values it changes"], source="doctor")
+        problem = "--set: changes a value of CONFIG; received no CONFIG; name it before --set"
+        raise ConfigError([problem], source="doctor")
     wanted = config.load(args.config, args.overrides) if args.config else None
-    diagnosis = doctor.examine(doctor.World(), wanted, config_path=args.config or "")
+    changes = [word for change in args.overrides for word in ("--set", shlex.quote(change))]
+    given = " ".join([args.config, *changes]) if args.config else ""
+    diagnosis = doctor.examine(doctor.World(), wanted, config_path=given)
     if args.json:
         print(json.dumps(doctor.as_dict(diagnosis), indent=2, ensure_ascii=False))
     else:

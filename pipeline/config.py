@@ -216,11 +216,16 @@ def _apply(data: dict[str, Any], overrides: Sequence[str], source: str) -> dict[
     return data
 
 
+_MOVED = {"evaluate.gates": "the section judge"}
+
+
 def _explain(error: dict[str, Any], root: type) -> str:
     """One pydantic error in the house's words, with the nearest known key."""
     path, owner = _walk(error["loc"], root)
     kind, received = error["type"], error.get("input")
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        if path in _MOVED:
+            return f"{path}: is {_MOVED[path]} now; move its keys there"
         known = sorted(owner)
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "nothing there is called so"

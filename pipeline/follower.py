@@ -17,9 +17,10 @@ from ..components.stage import Context, Hardware
 from . import plan, store
 from .config import RunConfig
 from .errors import StageError
+from .outcome import Status
 from .pulse import Listener
 from .runlog import RunLog
-from .runner import RunResult, Status
+from .runner import RunResult
 
 _LOOK_EVERY_S = 1.0
 

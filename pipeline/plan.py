@@ -54,6 +54,13 @@ def gathered(wires: Wires, found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def outdated(step: Step, made_of: Wires | None, fingerprints: Mapping[str, str]) -> bool:
+    """Whether what an artifact was made of was made anew since, and that matters to its stage."""
+    if not step.stage.of_measurements or made_of is None:
+        return False
+    return made_of != gathered(step.inputs, fingerprints)
+
+
 def make(config: RunConfig, *, until: str | None = None) -> tuple[Step, ...]:
     """The steps of a run, first to last, `until` included.
 

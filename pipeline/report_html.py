@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import plots, report_load, report_warnings
 from .report_data import shares_in_words
-from .report_text import batch_of, headline, input_verdict, kind, rollbacks, size, text
+from .report_text import batch_of, headline, hits, input_verdict, kind, rollbacks, size, text
 
 if TYPE_CHECKING:
     from ..components.contracts import EvalReport, Servable, ShardSet, TrainedModel
@@ -53,6 +53,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(
         d=document,
         title=headline(document),
+        hits=hits(document["train"]),
         several=bool(document["failed_variants"])
         or (document["choice"] is not None and len(document["choice"]["variants"]) > 1),
         started=_moment(document["started"]),
@@ -179,7 +180,7 @@ def _figures(facts: RunFacts, document: Mapping[str, Any]) -> dict[str, Any]:
         drawn["characters"] = _characters(document["data"]["statistics"])
     if facts.model:
         drawn["loss"] = _curve(facts.model, "loss")
-        drawn["accuracy_curve"] = _curve(facts.model, "accuracy")
+        drawn["accuracy_curve"] = _curve(facts.model, "accuracy", shown=hits(document["train"]))
     if facts.evaluation:
         drawn["accuracy"] = _accuracy(facts.evaluation)
         samples = {p.batch_size: p.samples_ms for p in facts.evaluation.latency}
@@ -206,7 +207,7 @@ def _characters(found: Mapping[str, Any] | None) -> str | None:
     )
 
 
-def _curve(model: TrainedModel, name: str) -> str | None:
+def _curve(model: TrainedModel, name: str, *, shown: str = "") -> str | None:
     history = model.history
     if not history:
         return None
@@ -216,7 +217,7 @@ def _curve(model: TrainedModel, name: str) -> str | None:
     }
     best = [epoch.epoch for epoch in history if epoch.step == model.best_step]
     epochs = [epoch.epoch for epoch in history]
-    return plots.curves(name, epochs, series, best=best[0] if best else None)
+    return plots.curves(shown or name, epochs, series, best=best[0] if best else None)
 
 
 def _accuracy(report: EvalReport) -> str | None:

@@ -161,6 +161,12 @@ def _incumbent(rival: Mapping[str, Any]) -> str:
     return told
 
 
+def hits(train: Mapping[str, Any] | None) -> str:
+    """What a training counts: right rows, or of several labels each that is right."""
+    history = train["history"] if train else ()
+    return "label accuracy" if history and history[0]["val_micro_f1"] is not None else "accuracy"
+
+
 def batch_of(name: str) -> int:
     """The batch size in a key such as `batch_32`."""
     return int(name.rpartition("_")[2])

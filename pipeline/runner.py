@@ -12,20 +12,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..components.contracts import (
     Choice,
-    EvalReport,
     Handoff,
-    Judgement,
-    LoadReport,
-    Servable,
-    ShardSet,
     TrainedModel,
 )
 from ..components.stage import Context, Hardware
-from . import machine, plan, report, store
+from . import machine, outcome, plan, report, store
 from .config import RunConfig
 from .errors import StageError
 from .handing_over import hand_over
@@ -33,14 +28,12 @@ from .hardware.preflight.result import load_result, model_facts
 from .hardware.utilisation import Utilisation, seconds_at_peak, utilisation
 from .runlog import RunLog
 
-Status = Literal["blessed", "refused", "failed", "partial"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
     """How a run ended. `artifacts` holds a contract record for each stage that is done."""
 
-    status: Status
+    status: outcome.Status
     folder: Path  # report.html, report.json, events.jsonl, on this machine
     place: str  # <root>/<config name>: the same, where people look for it
     artifacts: dict[str, Any]
@@ -78,7 +71,7 @@ def execute(
     report.remove(folder)  # a run that is killed must not leave an older verdict as its own
     run.shelf.withdraw_run(config.name)
     error = run.all(steps)
-    status = _status(run.judged(), error)
+    status = outcome.status(run.judged(), run.artifacts.values(), error)
     facts = report.RunFacts(
         name=config.name,
         status=status,
@@ -91,7 +84,7 @@ def execute(
         error=str(error) if error else None,
         failed_variants=tuple(run.failed_variants),
         utilisation=_utilisation(run.artifacts, run.preflights()),
-        **_by_type(run.judged()),
+        **outcome.by_name(run.judged()),
     )
     reported = False
     try:
@@ -139,6 +132,7 @@ class _Run:
         self.callbacks = callbacks
         self.done: dict[str, plan.Step] = {}  # by name, like all that follows
         self.artifacts: dict[str, Any] = {}
+        self.fingerprints: dict[str, str] = {}
         self.stages: list[report.StageFacts] = []
         self.failed_variants: list[report.FailedVariant] = []
 
@@ -185,10 +179,11 @@ class _Run:
         clock = time.monotonic()
         try:
             with self.shelf.writing(step.stage.name, step.key, on_wait=lambda: self._waiting(step)):
-                manifest = self.shelf.manifest(step.stage.name, step.key)
+                manifest = self._stored(step)
                 reused = manifest is not None
                 if manifest is None:
                     manifest = self._make(step)
+                self.fingerprints[step.name] = store.fingerprint(manifest)
                 self.artifacts[step.name] = self.shelf.read(manifest, step.stage.Output)
                 self.done[step.name] = step
         except Exception as cause:
@@ -204,6 +199,14 @@ class _Run:
         took = f"reused {step.key}" if reused else f"done in {manifest.seconds:.1f} s"
         self.log.info(f"{step.name}: {took}", stage=step.name, key=step.key, reused=reused)
         self._tell(step, "reused" if reused else "done", manifest.seconds)
+
+    def _stored(self, step: plan.Step) -> store.Manifest | None:
+        """Of the artifact that can be reused, if there is one."""
+        found = self.shelf.manifest(step.stage.name, step.key)
+        if found is None or not plan.outdated(step, found.made_of, self.fingerprints):
+            return found
+        self.log.info(f"{step.name}: {step.key} is of inputs that were made anew since")
+        return None
 
     def judged(self) -> dict[type, Any]:
         """One artifact of each type: of the variant that was chosen, else of the base."""
@@ -288,6 +291,7 @@ class _Run:
             created=store.now(),
             seconds=round(time.monotonic() - clock, 3),
             inputs=plan.gathered(step.inputs, {n: s.key for n, s in self.done.items()}),
+            made_of=plan.gathered(step.inputs, self.fingerprints),
             identity=step.identity,
             versions=machine.versions(),
             machine=machine.describe(),
@@ -305,38 +309,9 @@ def _of_variant(step: plan.Step, warning: str) -> str:
     return warning if step.variant == plan.BASE else f"{step.variant}: {warning}"
 
 
-def _status(artifacts: dict[type, Any], error: StageError | None) -> Status:
-    if error is not None:
-        return "failed"
-    servable, choice = artifacts.get(Servable), artifacts.get(Choice)
-    handoff = artifacts.get(Handoff)
-    if handoff is not None and handoff.bundle_dir is None:
-        return "refused"
-    if choice is not None:
-        return "refused" if choice.chosen is None else "blessed"
-    if servable is not None and not servable.parity.passed:
-        return "refused"
-    return "partial"
-
-
 def _utilisation(
     artifacts: dict[str, Any], preflights: list[Mapping[str, Any]]
 ) -> Utilisation | None:
     """Of the chips by the training."""
     trained = [a for a in artifacts.values() if isinstance(a, TrainedModel)]
     return utilisation(trained[0], preflights) if trained else None
-
-
-def _by_type(artifacts: dict[type, Any]) -> dict[str, Any]:
-    """The artifacts under the names that the report knows them by."""
-    names = {
-        ShardSet: "shards",
-        TrainedModel: "model",
-        Servable: "servable",
-        EvalReport: "evaluation",
-        Judgement: "judgement",
-        Choice: "choice",
-        LoadReport: "load",
-        Handoff: "handoff",
-    }
-    return {names[kind]: artifact for kind, artifact in artifacts.items() if kind in names}

@@ -62,6 +62,11 @@ class Stage:
         return self.module.made_of(part) if self.makes_variants else variant
 
     @property
+    def of_measurements(self) -> bool:
+        """Whether it is made anew when what it is made of was, under the same key."""
+        return getattr(self.module, "OF_MEASUREMENTS", False)
+
+    @property
     def workers(self) -> bool:
         """Whether all processes that train together run it, and not the chief alone."""
         return getattr(self.module, "WORKERS", False)
@@ -180,6 +185,6 @@ def _not_there(sections: Mapping[str, Any]) -> list[str]:
         batch_sizes=evaluate.latency.batch_sizes,
         robustness_rows=evaluate.robustness_rows,
         has_incumbent=evaluate.incumbent is not None,
-        multi_label=multi_label,
+        task=sections["preprocess"].task,
     )
     return problems

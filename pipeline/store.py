@@ -57,6 +57,8 @@ class Manifest:
     warnings: tuple[str, ...]  # of the stage: they hold for whoever reuses it, too
     files: tuple[StoredFile, ...]
     output: Any  # the contract record; its uri is "."
+    # As inputs, the `fingerprint` of each: of which of those that ever had its key.
+    made_of: dict[str, str | dict[str, str]] | None = None  # None: not told
 
 
 def at(root: str | Path) -> Store:
@@ -253,6 +255,11 @@ def read_manifest(path: str | Path) -> Manifest | None:
         return _adapter(Manifest).validate_json(files.read_bytes(str(path)))
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """Another one for each time that an artifact is made, unless nothing about it differs."""
+    return hashlib.sha256(manifest_json(manifest).encode()).hexdigest()[:16]
 
 
 def manifest_json(manifest: Manifest) -> str:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from . import plan
 from .config import flatten
 from .plan import Step
 from .store import Store
 
 
-def explain(step: Step, store: Store, rerun: frozenset[str]) -> str | None:
+def explain(
+    step: Step, store: Store, rerun: frozenset[str], fingerprints: Mapping[str, str]
+) -> str | None:
     """One line: what differs from what is stored; None when the artifact can be reused.
 
-    `rerun` names the earlier stages of the same plan that will run.
+    `rerun` names the earlier stages of the same plan that will run, `fingerprints` are of the
+    artifacts of the others.
     """
-    if store.manifest(step.stage.name, step.key) is not None:
-        return None
+    found = store.manifest(step.stage.name, step.key)
+    if found is not None:
+        anew = sorted(rerun & set(step.makers)) if step.stage.of_measurements else []
+        if anew:
+            return f"its input is made anew: {', '.join(anew)}"
+        outdated = plan.outdated(step, found.made_of, fingerprints)
+        return "its input was made anew since" if outdated else None
     stored = tuple(store.manifests(step.stage.name))
     for manifest in stored:
         if manifest.key == step.key:

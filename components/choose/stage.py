@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VERSION = 8
 USES = frozenset({"seed", "machine"})
+OF_MEASUREMENTS = True
 
 BOOTSTRAP_SAMPLES = 1000
 

@@ -175,7 +175,7 @@ def _serving(servable: Servable, report: EvalReport, warmed: Warmed) -> list[str
 
 
 def _until_ready(warmed: Warmed) -> str:
-    if not warmed.num_requests:
+    if warmed.seconds is None:
         return ""
     return (
         f" and {warmed.seconds:.1f} s for the {warmed.num_requests} warm-up requests that a server "

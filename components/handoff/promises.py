@@ -13,7 +13,7 @@ class Warmed:
     """The requests that a server replays between loading and being ready."""
 
     num_requests: int = 0
-    seconds: float = 0.0  # what compiles does so here
+    seconds: float | None = None  # what compiles does so here; None: there are none
 
 
 def broken_promises(slo: Slo, report: EvalReport, warmed: Warmed) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ __all__ = ["VERSION", "Config", "Inputs", "Output", "run"]
 
 VERSION = 7
 USES = frozenset({"machine"})
+OF_MEASUREMENTS = True
 
 BUNDLE_DIR = "bundle"
 
@@ -104,10 +105,10 @@ def run(config: Config, inputs: Inputs, ctx: Context) -> Handoff:
     fingerprint = assembly.finish(facts, folder)
     for broken in broken_promises(config.slo, report, warmed):
         ctx.log.warning(f"handoff.slo: {broken}; `tpuline accept` will say so, too")
+    took = "" if warmed.seconds is None else f" ({warmed.seconds:.1f} s)"
     ctx.log.info(
         f"bundle of {chosen}: fingerprint {fingerprint}, batches up to "
-        f"{facts.batching.max_batch_size}, {warmed.num_requests} warm-up requests "
-        f"({warmed.seconds:.1f} s)"
+        f"{facts.batching.max_batch_size}, {warmed.num_requests} warm-up requests{took}"
     )
     return Handoff(
         uri=str(ctx.workdir),
@@ -236,6 +237,7 @@ def _warm_up(facts: Facts, model_dir: Path, rows: Sequence[tuple[str, ...]], log
     )
     for warning in written.warnings():
         log.warning(f"handoff: {warning}")
+    model.texts([[column] for column in rows[0][:-1]])  # that is part of the cold start
     number, started = written.num_requests, time.perf_counter()
     warmup.replay(file, model, tell=lambda done: log.progress("warm-up requests", done, number))
     return Warmed(num_requests=number, seconds=time.perf_counter() - started)

@@ -143,7 +143,7 @@ def unmeasured(
     batch_sizes: tuple[int, ...],
     robustness_rows: int,
     has_incumbent: bool,
-    multi_label: bool,
+    task: str,
 ) -> Iterator[str]:
     """Gates on what is not measured, in the words of the config."""
     for name, _ in set_gates(gates):
@@ -155,10 +155,10 @@ def unmeasured(
             )
         elif name == "max_robustness_drop" and not robustness_rows:
             yield (f"judge.{name}: needs evaluate.robustness_rows above 0; received 0; e.g. 500")
-        elif name in OF_SEVERAL and not multi_label:
+        elif name in OF_SEVERAL and task != "multi_label":
             yield (
-                f"judge.{name}: must be null unless preprocess.task is multi_label; received "
-                "another task; set min_accuracy or min_macro_f1"
+                f"judge.{name}: must be null unless preprocess.task is multi_label; received task "
+                f"{task}; set min_accuracy or min_macro_f1"
             )
         elif name.endswith("_drop_from_incumbent") and not has_incumbent:
             yield (
@@ -221,7 +221,11 @@ def _judge_ops(unservable: tuple[str, ...]) -> GateResult:
 def _judge_bound(name: str, bound: float, value: float | None, *, note: str) -> GateResult:
     if value is None and name == "min_worst_slice_accuracy":
         return GateResult(name=name, passed=False, message="no part of the rows is large enough")
-    assert value is not None, f"{name} was set, but not measured"
+    if value is None:
+        raise ValueError(
+            f"judge.{name}: needs what evaluate did not measure; received {bound}; set it to null, "
+            "or have evaluate measure it"
+        )
     is_minimum = name.startswith("min_")
     passed = value >= bound if is_minimum else value <= bound
     shown, required = _show(value, bound)

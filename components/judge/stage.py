@@ -15,6 +15,7 @@ from .gates import Gates, judge, measured, set_gates, verdict
 
 VERSION = 1
 EACH_VARIANT = True
+OF_MEASUREMENTS = True
 
 Config = Gates
 
@@ -39,8 +40,8 @@ def run(config: Gates, inputs: Inputs, ctx: Context) -> Judgement:
     )
     if not any(set_gates(config)):
         ctx.log.warning(
-            "no quality gate is set, so only parity and ops were judged: the section judge says "
-            "what a model must reach, e.g. judge.min_accuracy"
+            "no quality gate is set, so only what always applies was judged: the section judge "
+            "says what a model must reach, e.g. judge.min_accuracy"
         )
     return Judgement(uri=str(ctx.workdir), gates=results, verdict=verdict(results))
 

@@ -129,9 +129,9 @@ class _Examination:
         if self._in_process:
             yield "versions", self._versions
         yield "load", self._load
-        yield "samples", self._replay
-        if self._in_process and (self._bundle.model_dir / bundle.WARMUP_FILE).is_file():
+        if self._in_process:  # first: what the samples let compile would count for nothing
             yield "warm-up", self._warm_up
+        yield "samples", self._replay
         yield "latency", self._latency
         if self._in_process:
             yield "memory", self._memory
@@ -243,10 +243,16 @@ class _Examination:
             yield self._promised("accuracy", "on the samples", accuracy, "min_accuracy", "")
 
     def _warm_up(self) -> Iterator[Check]:
+        file = self._bundle.model_dir / bundle.WARMUP_FILE
+        if not file.is_file():
+            if (bound := self._slo.get("max_warm_up_s")) is not None:
+                message = f"no requests to replay: max_warm_up_s {bound:g} is not judged"
+                yield Check(name="warm-up", passed=None, message=message)
+            return
         from . import warmup
 
         started = time.perf_counter()
-        number = warmup.replay(self._bundle.model_dir / bundle.WARMUP_FILE, self._model)
+        number = warmup.replay(file, self._model)
         took = time.perf_counter() - started
         yield self._promised("warm-up", f"{number} requests in", took, "max_warm_up_s", "s")
 

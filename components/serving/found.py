@@ -55,6 +55,8 @@ def model_folder(path: Path, *, what: str) -> Path:
         names = ", ".join((SAVED_MODEL_FILE, *MODEL_FILES.values()))
         several = [str(folder.relative_to(path)) for folder in folders]
         received = f"{path} with {', '.join(several)}" if several else f"{path}, which holds none"
+        if not several and any(map(_holds_model, path.glob("*/[0-9]*"))):
+            received = f"{path}, of an export that did not finish"
         raise ValueError(
             f"{what}: must be a folder with one served model ({names}), or an artifact of export; "
             f"received {received}; name the numbered folder itself"

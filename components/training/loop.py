@@ -182,7 +182,7 @@ def compiled(classifier: keras.Model, config: Config, plan: Plan, **learnt: Any)
         inputs=classifier.input,
         outputs=classifier.output,
         shapes=tuple(zip(plan.shape_rows, plan.lengths, strict=True)),
-        rows=plan.rows,
+        rows=plan.dealt_rows,
         steps_per_epoch=plan.train_steps,
         validation_steps=plan.validation_steps,
         accumulate_steps=config.accumulate_steps,

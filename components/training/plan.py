@@ -19,7 +19,7 @@ class Plan:
 
     lengths: tuple[int, ...]  # widths of batches, increasing
     rows: tuple[int, ...]  # of a global batch of each width, whatever the number of replicas
-    # of a host; of several hosts a multiple of them
+    dealt_rows: tuple[int, ...]  # of those, what several hosts read: each as many as the others
     shape_rows: tuple[int, ...]  # with those of weight 0, so that each replica gets as many
     train_steps: int  # an epoch
     validation_steps: int
@@ -51,7 +51,6 @@ def make_plan(
         widest=config.global_batch_size,
         constant_tokens=config.constant_tokens,
     )
-    rows = tuple(n - n % num_hosts for n in rows)  # each reads as many: the loss divides by all
     parts = num_replicas * config.accumulate_steps
     shape_rows = tuple(-(-n // parts) * parts for n in rows)
     of_a_host = [n // num_hosts for n in rows]
@@ -65,6 +64,7 @@ def make_plan(
     return Plan(
         lengths=lengths,
         rows=rows,
+        dealt_rows=tuple(n * num_hosts for n in of_a_host),
         shape_rows=shape_rows,
         train_steps=train_steps,
         validation_steps=validation_steps,

@@ -82,7 +82,8 @@ class Recorder(keras.callbacks.Callback):
         window, is_point = self._trainee.window, step >= self._next_point
         lap = self._speed.lap() if window.rows and is_point else {}
         self._examples_per_s = lap.get("examples_per_s", self._examples_per_s)
-        note = f"loss {logs['loss']:.3f} acc {logs['accuracy']:.3f}"
+        hits = "label acc" if "micro_f1" in logs else "acc"  # of labels, not of whole rows
+        note = f"loss {logs['loss']:.3f} {hits} {logs['accuracy']:.3f}"
         if self._examples_per_s:
             note += f" {self._examples_per_s:.0f} examples/s"
         self._log.progress("train", step, self._num_steps, note=note)
@@ -122,7 +123,7 @@ class Recorder(keras.callbacks.Callback):
             step, {f"epoch/{n}": value for n, value in scalars.items() if value is not None}
         )
         f1 = record.val_micro_f1
-        hits = "accuracy" if f1 is None else "label_accuracy"  # of labels, not of whole rows
+        hits = "accuracy" if f1 is None else "label_accuracy"
         self._log.info(
             f"epoch {record.epoch}: loss {record.loss:.4f}, {hits} {record.accuracy:.4f}, "
             f"val_loss {record.val_loss:.4f}, val_{hits} {record.val_accuracy:.4f}"

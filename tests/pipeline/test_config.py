@@ -45,6 +45,11 @@ def test_readme_gives_the_accuracy_of_the_lab_note(path: Path) -> None:
     assert (found["accuracy"] if found else "not yet measured") in row
 
 
+def test_key_that_moved_is_told_where_it_is_now() -> None:
+    with pytest.raises(ConfigError, match=r"evaluate\.gates: is the section judge now; move"):
+        config.load(DEMO, ["evaluate.gates={min_accuracy: 0.5}"])
+
+
 def test_resolved_config_reads_back_as_itself() -> None:
     loaded = config.load(DEMO)
     again = config.parse(yaml.safe_load(yaml.safe_dump(_plain(loaded.as_dict()))))

@@ -3,6 +3,7 @@ stages do is not."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from tests.pipeline.run_facts import finished, with_variants
 from tpuline.components.contracts import ReferenceAccuracy, References
-from tpuline.pipeline import api, cli, config, plan, report_html, runner, store
+from tpuline.pipeline import api, cli, config, outcome, plan, report_html, runner, store
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
 from tpuline.pipeline.report import FailedVariant, summary_lines, to_json
@@ -27,7 +28,8 @@ VARIANTS = {"student": {"type": "shrink"}, "both": INT8 | {"of": "student"}, "in
 class Toys:
     """What every stage of a run makes; a step that is in `broken` raises."""
 
-    def __init__(self, **broken: str) -> None:
+    def __init__(self, *, evaluation: Any = None, judgement: Any = None, **broken: str) -> None:
+        self.evaluation, self.judgement = evaluation, judgement
         self.broken = {name.replace("_", " "): words for name, words in broken.items()}
         self.ran = list[str]()
         self.chosen_from: list[str] = []
@@ -56,7 +58,8 @@ class Toys:
             return replace(whole.choice, variants=results, chosen=self.chosen_from[-1])
         made = {
             "preprocess": whole.shards, "train": whole.model, "optimize": whole.model,
-            "export": whole.servable, "evaluate": whole.evaluation, "judge": whole.judgement,
+            "export": whole.servable, "evaluate": self.evaluation or whole.evaluation,
+            "judge": self.judgement or whole.judgement,
             "load": whole.load,
             "handoff": replace(whole.handoff, variant=self.chosen_from and self.chosen_from[-1]),
             "reference": References(
@@ -136,6 +139,42 @@ def test_run_that_failed_the_same_way_reuses_all_that_it_made(tmp_path: Path) ->
     assert result.failed_variants and result.artifacts["handoff"].variant == "both"
 
 
+def test_verdict_does_not_outlive_what_it_is_on(tmp_path: Path) -> None:
+    """What is measured anew has the same key, and other numbers."""
+    run(Toys(), tmp_path)
+    shutil.rmtree(next((tmp_path / "runs" / "evaluate").glob("*/manifest.json")).parent)
+    whole = finished().evaluation
+    assert whole
+    again = Toys(evaluation=replace(whole, cold_start_s=9.0))
+    result = run(again, tmp_path)
+    evaluated, judged, *rest = again.ran
+    assert (evaluated, judged) in [("evaluate", "judge")] + [
+        (f"evaluate {name}", f"judge {name}") for name in VARIANTS
+    ]
+    assert rest == ["choose", "handoff"] and result.status == "blessed"
+    settled = Toys()
+    run(settled, tmp_path)
+    assert settled.ran == []
+
+
+@pytest.mark.parametrize(("blessed", "status"), [(True, "partial"), (False, "refused")])
+def test_run_until_judge_says_no_where_no_variant_is_blessed(
+    tmp_path: Path, blessed: bool, status: str
+) -> None:
+    judgement = finished("blessed" if blessed else "refused").judgement
+    result = run(Toys(judgement=judgement), tmp_path, until="judge")
+    assert result.status == status
+    page = result.report_html.read_text()
+    assert ("nothing was chosen" in page) is blessed and "nothing was judged" not in page
+    assert "min_gain_over_linear" in page
+
+
+def test_run_until_evaluate_judges_nothing(tmp_path: Path) -> None:
+    result = run(Toys(), tmp_path, until="evaluate")
+    assert result.status == "partial"
+    assert "The run was asked to stop here; nothing was judged." in result.report_html.read_text()
+
+
 def test_all_variants_may_fail_and_the_model_as_it_was_trained_is_handed_over(
     tmp_path: Path,
 ) -> None:
@@ -181,7 +220,7 @@ def test_exit_code_tells_of_failed_variants(
     result = run(Toys(export_int8="x"), tmp_path, until="evaluate")
     assert result.status == "partial"
 
-    def code_of(status: runner.Status, **changed: Any) -> int:
+    def code_of(status: outcome.Status, **changed: Any) -> int:
         monkeypatch.setattr(api, "load", lambda *_: None)
         ended = replace(result, status=status, **changed)
         monkeypatch.setattr(api, "run", lambda *_, **__: ended)

@@ -233,6 +233,20 @@ def test_figures_take_their_colors_from_the_page_and_describe_themselves() -> No
     assert "epoch 5 kept" in html
 
 
+def test_training_of_several_labels_tells_what_its_accuracy_is_of() -> None:
+    whole = finished()
+    assert whole.model
+    history = tuple(replace(e, micro_f1=0.5, val_micro_f1=0.625) for e in whole.model.history)
+    one, several = (
+        html_of(replace(whole, model=replace(whole.model, history=epochs)))
+        for epochs in (whole.model.history, history)
+    )
+    assert "Label accuracy while training" in several and "0.625" in several
+    for name in ("Label accuracy", "Val. label accuracy", "Val. micro F1"):
+        assert f'<th scope="col">{name}</th>' in several and name not in one
+    assert 'id="variants"' not in one + several
+
+
 def test_summary_tells_the_run_in_a_few_plain_lines() -> None:
     lines = report.summary_lines(report.to_json(finished("refused")))
     assert 12 <= len(lines) <= 30

@@ -13,7 +13,7 @@ import pytest
 from tests.pipeline.hardware import test_utilisation
 from tpuline.components.contracts import Parity, Servable
 from tpuline.components.stage import Context
-from tpuline.pipeline import api, config, plan, runner, store
+from tpuline.pipeline import api, config, outcome, plan, runner, store
 from tpuline.pipeline.hardware.config import HardwareConfig
 from tpuline.pipeline.hardware.preflight.result import FORMAT, model_facts
 from tpuline.pipeline.hardware.strategy import ConfiguredHardware
@@ -129,7 +129,7 @@ def test_failed_parity_is_refused_even_where_nothing_is_evaluated(
         tokenizer_fingerprint="f",
         parity=parity,
     )
-    assert runner._status({Servable: servable}, None) == status
+    assert outcome.status({Servable: servable}, [servable], None) == status
 
 
 def test_run_that_is_interrupted_leaves_no_older_verdict(

@@ -13,8 +13,6 @@ from tpuline.components.evaluate.metrics import right
 from tpuline.components.evaluate.predict import _checked_several
 from tpuline.components.evaluate.shown import Gallery
 from tpuline.components.evaluate.slices import Slices, slices
-from tpuline.components.judge.gates import Gates, of_several
-from tpuline.components.measured import Interval, SeveralLabels
 from tpuline.components.texts import Window
 
 NAMES = ("a", "b", "c", "never")
@@ -130,25 +128,6 @@ def test_error_browser_ranks_by_the_least_certain_label() -> None:
         ("a", "x+y", "x", pytest.approx(0.6)),
     ]
     assert [(row.text, row.predicted) for row in gallery.doubts] == [("c", "y")]
-
-
-def test_gates_see_micro_f1_and_its_drop() -> None:
-    found = SeveralLabels(
-        micro_f1=Interval(value=0.8, low=0.7, high=0.9),
-        label_accuracy=0.9,
-        average_precision=0.85,
-        linear_micro_f1=0.75,
-        labels_a_row=1.0,
-        answered_a_row=1.1,
-    )
-    rival: Any = type("Rival", (), {"micro_f1_difference": Interval(value=0, low=-0.1, high=0.1)})
-    told = of_several(found, rival)
-    assert told["micro_f1_gain_over_linear"] == pytest.approx(0.05)
-    assert told["micro_f1_drop_from_incumbent"] == 0.1
-    assert of_several(None, None) == {}
-    with pytest.raises(ValueError, match=r"^min_micro_f1: must lie between 0 and 1; received 2"):
-        Gates(min_micro_f1=2.0)
-    assert Gates(min_micro_f1_gain_over_linear=-0.5)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_bundle_is_accepted_and_says_why(handed_over: Handoff) -> None:
     found = acceptance.accept(folder_of(handed_over), fingerprint=handed_over.fingerprint)
     assert found.accepted, list(found.lines())
     assert [check.name for check in found.checks] == [
-        "files", "evaluation", "ops", "versions", "load", "samples", "accuracy", "warm-up",
+        "files", "evaluation", "ops", "versions", "load", "warm-up", "samples", "accuracy",
         "latency", "memory",
     ]  # fmt: skip
     assert any("max_p99_ms 10000 ms" in check.message for check in found.checks)
@@ -164,11 +164,16 @@ def test_bundle_that_is_not_whole_is_rejected_and_never_loaded(
 @pytest.mark.parametrize("format", ["xla", "onnx"])
 def test_other_formats_and_pairs_of_texts_are_handed_over(tmp_path: Path, format: Format) -> None:
     made = make(tmp_path, format=format, pair=True)
-    handoff = made.hand_over(tmp_path / "work", Config(samples=3, max_batch_size=2))
+    slo = Slo(max_warm_up_s=600.0)
+    handoff = made.hand_over(tmp_path / "work", Config(samples=3, max_batch_size=2, slo=slo))
     found = acceptance.accept(folder_of(handoff))
     assert found.accepted, list(found.lines())
     files = {path.name for path in folder_of(handoff).iterdir()}
     assert ("models.config" in files) is (format == "xla")
     assert (handoff.num_warmup_requests > 0) is (format == "xla")
+    (warm_up,) = [check for check in found.checks if check.name == "warm-up"]
+    assert warm_up.passed is (True if format == "xla" else None)
+    measured = json.loads((folder_of(handoff) / bundle.SLO_FILE).read_text())["measured"]
+    assert (measured["warm_up_s"] is None) is (format == "onnx")
     (ops,) = [check.message for check in found.checks if check.name == "ops"]
     assert ("the other part, which is 'onnx', does was not looked at" in ops) is (format == "onnx")

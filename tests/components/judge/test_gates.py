@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tpuline.components.contracts import Parity
-from tpuline.components.judge.gates import Gates, Measured, judge, unmeasured, verdict
+from tpuline.components.judge.gates import Gates, Measured, judge, of_several, unmeasured, verdict
+from tpuline.components.measured import Interval, SeveralLabels
 
 PARITY = Parity(passed=True, num_texts=64, token_mismatches=0, max_abs_diff=1e-7, tolerance=1e-5)
 MEASURED = Measured(
@@ -110,11 +111,17 @@ def test_a_bound_that_cannot_be_meant_is_refused(gate: str, bound: float):
         Gates(**{gate: bound})
 
 
+def test_a_gate_on_what_was_not_measured_is_refused():
+    unknown = replace(MEASURED, drop_from_incumbent=None)
+    with pytest.raises(ValueError, match=r"^judge.max_drop_from_incumbent: needs what evaluate"):
+        judge(Gates(max_drop_from_incumbent=0.1), unknown, PARITY)
+
+
 MEASURED_ALL = {
     "batch_sizes": (1, 32),
     "robustness_rows": 500,
     "has_incumbent": True,
-    "multi_label": True,
+    "task": "multi_label",
 }
 
 
@@ -129,7 +136,7 @@ MEASURED_ALL = {
         ("max_robustness_drop", {"robustness_rows": 0}, "needs evaluate.robustness_rows above 0"),
         ("max_drop_from_incumbent", {"has_incumbent": False}, "needs an incumbent; received null"),
         ("max_micro_f1_drop_from_incumbent", {"has_incumbent": False}, "needs an incumbent"),
-        ("min_micro_f1", {"multi_label": False}, "must be null unless preprocess.task"),
+        ("min_micro_f1", {"task": "classification"}, "must be null unless preprocess.task"),
     ],
 )
 def test_a_gate_on_what_is_not_measured_is_told(gate: str, change: dict[str, Any], words: str):
@@ -137,3 +144,22 @@ def test_a_gate_on_what_is_not_measured_is_told(gate: str, change: dict[str, Any
     assert not list(unmeasured(gates, **MEASURED_ALL))
     (told,) = unmeasured(gates, **(MEASURED_ALL | change))
     assert told.startswith(f"judge.{gate}: {words}")
+
+
+def test_gates_see_micro_f1_and_its_drop() -> None:
+    found = SeveralLabels(
+        micro_f1=Interval(value=0.8, low=0.7, high=0.9),
+        label_accuracy=0.9,
+        average_precision=0.85,
+        linear_micro_f1=0.75,
+        labels_a_row=1.0,
+        answered_a_row=1.1,
+    )
+    rival: Any = type("Rival", (), {"micro_f1_difference": Interval(value=0, low=-0.1, high=0.1)})
+    told = of_several(found, rival)
+    assert told["micro_f1_gain_over_linear"] == pytest.approx(0.05)
+    assert told["micro_f1_drop_from_incumbent"] == 0.1
+    assert of_several(None, None) == {}
+    with pytest.raises(ValueError, match=r"^min_micro_f1: must lie between 0 and 1; received 2"):
+        Gates(min_micro_f1=2.0)
+    assert Gates(min_micro_f1_gain_over_linear=-0.5)

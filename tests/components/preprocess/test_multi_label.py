@@ -96,7 +96,9 @@ def test_schema_and_tfds_know_several_labels(made: tuple[ShardSet, Log]) -> None
 
 def test_unknown_labels_are_rejected_with_the_reason(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", [*rows(120), ("another row", "spam|salad")])
-    shards = preprocess(tmp_path, tmp_path / "out", several(label_names=NAMES))
+    log = Log()
+    shards = preprocess(tmp_path, tmp_path / "out", several(label_names=NAMES), log)
+    assert any("; set aside 1 (unknown_label 1); " in info for info in log.infos)
     assert [(one.reason, one.count) for one in shards.rejected_by_reason] == [("unknown_label", 1)]
     reject = json.loads((tmp_path / "out" / "rejects.jsonl").read_text())
     assert reject["row"] == 122

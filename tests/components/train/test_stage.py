@@ -259,6 +259,7 @@ def trainee(lengths: tuple[int, ...], rows: tuple[int, ...], **fields: Any) -> T
     planned = plan.Plan(
         lengths=lengths,
         rows=rows,
+        dealt_rows=rows,
         shape_rows=rows,
         train_steps=1,
         validation_steps=1,

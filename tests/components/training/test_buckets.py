@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.components.training import toy
-from tpuline.components.training import buckets
+from tpuline.components.modeling import BagSpec, build
+from tpuline.components.training import buckets, loop
 from tpuline.components.training.config import Config
 from tpuline.components.training.plan import make_plan
 
@@ -105,6 +106,23 @@ def test_batches_hold_the_same_rows_whatever_the_number_of_replicas(
     assert all(
         0 <= full - n < replicas for full, n in zip(found.shape_rows, found.rows, strict=True)
     )
+
+
+def test_loss_divides_by_the_rows_that_all_hosts_read(tmp_path: Path) -> None:
+    shards = toy.shard_set(tmp_path)
+    spec = BagSpec(embedding_dim=4, hidden_dim=4)
+    config = Config(model=spec, global_batch_size=16, buckets=(5, 16), constant_tokens=True)
+    planned = make_plan(config, shards, num_replicas=2, num_hosts=2)
+    assert planned.rows == (51, 16) and planned.dealt_rows == (50, 16)
+    assert planned.shape_rows == make_plan(config, shards, num_replicas=2).shape_rows
+    classifier = build(
+        spec,
+        vocabulary_size=shards.vocabulary_size,
+        sequence_length=shards.sequence_length,
+        num_labels=2,
+        has_text_pair=False,
+    )
+    assert loop.compiled(classifier, config, planned)._full_rows == {5: 50, 16: 16}
 
 
 def test_buckets_that_are_chosen_are_no_more_than_were_asked_for(tmp_path: Path) -> None:

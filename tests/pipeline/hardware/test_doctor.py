@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ import pytest
 
 from tests.pipeline.hardware import fake_machines as machines
 from tests.pipeline.hardware.fake_machines import CPU_LANE, TPU_LANE, Machine
-from tpuline.pipeline import cli
 from tpuline.pipeline.hardware.doctor import Diagnosis, as_dict, examine, lines
 from tpuline.pipeline.hardware.findings import Finding
 
@@ -310,51 +307,3 @@ def test_json_holds_the_same_facts(tmp_path: Path) -> None:
     assert (found["tpu"]["chip"], found["tpu"]["num_chips"]) == ("v6e", 1)
     assert found["packages"]["libtpu"] == "0.0.52"
     assert [finding["name"] for finding in found["findings"]] == ["libtpu-version"]
-
-
-def test_command_prints_json_and_exits_by_what_it_found(
-    tmp_path: Path, checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code = cli.main(["doctor", str(checkout / "configs/demo.yaml"), "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert code == (0 if found["ok"] else 1)
-    assert found["packages"]["keras"]
-
-
-def test_command_looks_for_what_the_changed_config_needs(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = str(checkout / "configs/demo.yaml")
-    change = ["--set", "hardware.replicas=null", "--set", "hardware.strategy=tpu"]
-    assert cli.main(["doctor", config, *change, "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert [finding["name"] for finding in found["findings"]] == ["no-tpu"]
-
-
-def test_command_refuses_a_change_of_no_config(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["doctor", "--set", "seed=1"]) == 2
-    assert "--set: needs CONFIG" in capsys.readouterr().err
-
-
-def test_command_refuses_a_config_that_cannot_be_used(tmp_path: Path) -> None:
-    assert cli.main(["doctor", str(tmp_path / "none.yaml")]) == 2
-
-
-@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "configs/demo.yaml", "--json"]])
-def test_command_imports_no_tensorflow(checkout: Path, arguments: list[str]) -> None:
-    program = (
-        "import sys\n"
-        "from tpuline.pipeline.cli import main\n"
-        "main(sys.argv[1:])\n"
-        "print('loaded', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = done.stdout.splitlines()[-1].split()
-    assert "tpuline" in loaded
-    assert not {"tensorflow", "keras", "keras_hub", "jax", "apache_beam"} & set(loaded)

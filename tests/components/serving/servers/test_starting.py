@@ -56,7 +56,16 @@ def test_server_is_started_once_for_both_transports_and_stopped_with_all_it_star
     assert_gone(family)
 
 
-@pytest.mark.parametrize("most_kib", [None, 16384, 4194304])
+@pytest.mark.skipif(sys.platform != "linux", reason="looked for prlimit: of Linux only")
+def test_server_is_started_with_deep_stacks(tmp_path: Path) -> None:
+    with Servers({"triton": Started(WEB_SERVER)}) as servers:
+        place = servers.place(parse("triton+http"), tmp_path, "m")
+        assert place.pid is not None
+        soft, hard = psutil.Process(place.pid).rlimit(psutil.RLIMIT_STACK)
+    assert soft == (1 << 30 if hard < 0 else min(1 << 30, hard))
+
+
+@pytest.mark.parametrize("most_kib", [None, 16384])
 def test_server_has_deep_stacks_as_far_as_they_are_allowed(most_kib: int | None) -> None:
     """Nested JSON ends servers that have no more than the usual 8 MiB."""
     bounds = f"ulimit -H -s {most_kib}; " if most_kib else ""
