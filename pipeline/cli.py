@@ -172,6 +172,9 @@ def _run(args: argparse.Namespace) -> int:
         for line in report.summary_lines(api.read_report(result.folder)):
             print(line)
         print(f"report: {result.place}/report.html")
+        handoff = result.artifacts.get("handoff")
+        if handoff is not None and handoff.bundle_dir is not None:
+            print(f"bundle: {result.place}/handoff")
     for lost in result.failed_variants:
         where = f" in {lost.stage}" if lost.stage else ""
         print(f"tpuline: variant {lost.name} failed{where}: {lost.reason}", file=sys.stderr)

@@ -128,6 +128,9 @@ def parse(
     if not isinstance(data, dict):
         raise ConfigError(["must be a mapping of sections"], source=source)
     data = _apply(data, overrides, source)
+    # A section whose keys are all commented out is as if it were left out.
+    sections = {stage.name for stage in stages.table()} | {"hardware"}
+    data = {key: value for key, value in data.items() if value is not None or key not in sections}
     data.setdefault("name", name)
     try:
         model = _model().model_validate_json(json.dumps(data), strict=True)
@@ -201,6 +204,9 @@ def _apply(data: dict[str, Any], overrides: Sequence[str], source: str) -> dict[
         path, equals, value = override.partition("=")
         if not equals or not path:
             raise ConfigError([f"{override!r}: must look like a.b=value"], source="--set")
+        if not value.strip():
+            problem = f"{path}: must be given a value; received none; write {path}=null to unset it"
+            raise ConfigError([problem], source="--set")
         *parents, last = path.strip().split(".")
         place = data
         for key in parents:

@@ -7,7 +7,7 @@ import math
 import numbers
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,6 +84,7 @@ class RunFacts:
     servable: Servable | None = None  # of the chosen variant; of the base where none is
     evaluation: EvalReport | None = None  # of the same
     judgement: Judgement | None = None  # of the same
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)  # by variant
     choice: Choice | None = None
     handoff: Handoff | None = None
     load: LoadReport | None = None
@@ -103,6 +104,7 @@ def to_json(facts: RunFacts) -> dict[str, Any]:
         "warnings": facts.warnings,
         "failed_variants": facts.failed_variants,
         "verdict": _verdict(facts.judgement) if facts.judgement else None,
+        "verdicts": {name: _verdict(one) for name, one in facts.judgements.items()},
         "stages": facts.stages,
         "data": _data(shards) if shards else None,
         "train": _train(model, facts.utilisation) if model else None,

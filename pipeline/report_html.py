@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import plots, report_load, report_warnings
+from .report_calling import how_to_call
 from .report_data import shares_in_words
-from .report_text import batch_of, headline, hits, input_verdict, kind, rollbacks, size, text
+from .report_text import (
+    batch_of,
+    headline,
+    hits,
+    input_verdict,
+    kind,
+    reasons,
+    rollbacks,
+    size,
+    text,
+    verdicts,
+)
 
 if TYPE_CHECKING:
-    from ..components.contracts import EvalReport, Servable, ShardSet, TrainedModel
+    from ..components.contracts import EvalReport, ShardSet, TrainedModel
     from .report import RunFacts
 
 _MANY_LABELS = 20  # above it, tables by label are folded and the confusion matrix is left out
@@ -57,7 +68,8 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         several=bool(document["failed_variants"])
         or (document["choice"] is not None and len(document["choice"]["variants"]) > 1),
         started=_moment(document["started"]),
-        reasons=_reasons(document),
+        reasons=reasons(document),
+        verdicts=list(verdicts(document)),
         warnings=report_warnings.lines(document),
         numbers=_numbers(document),
         figures=_figures(facts, document),
@@ -71,7 +83,7 @@ def render(facts: RunFacts, document: Mapping[str, Any]) -> str:
         threads=report_load.thread_rows(document["load"]),
         longest_text=_LONGEST_TEXT,
         script=_script(),
-        loading=_loading(facts.servable) if facts.servable else None,
+        loading=how_to_call(facts.servable) if facts.servable else None,
         config=_yaml(document["config"], facts.config),
         made_up=_is_made_up(document["config"]),
     )
@@ -119,17 +131,6 @@ def _words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_words(item) for item in value)
     return "—" if value is None else str(value)
-
-
-def _reasons(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The gates, failures first; the bare reasons where they are not one sentence a gate."""
-    verdict = document["verdict"]
-    if verdict is None:
-        return []
-    gates = sorted(verdict["gates"], key=lambda gate: gate["passed"])
-    if verdict["reasons"] == [f"{gate['name']}: {gate['message']}" for gate in gates]:
-        return gates
-    return [{"name": "", "message": reason, "passed": None} for reason in verdict["reasons"]]
 
 
 def _numbers(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -305,40 +306,6 @@ def _latency_rows(quality: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     profiles = quality["latency_ms"] if quality else {}
     rows = [{"batch": batch_of(name), **profile} for name, profile in profiles.items()]
     return sorted(rows, key=lambda row: row["batch"])
-
-
-def _loading(servable: Servable) -> dict[str, str]:
-    """How to call the model: from Python, from a shell, over REST."""
-    folder = str(Path(servable.uri) / servable.saved_model_dir)
-    inputs = {"text": "where is my parcel?"}
-    if servable.has_text_pair:
-        inputs |= {"text_pair": "it was sent on Monday"}
-    if not servable.is_saved_model:
-        columns = [[value] for value in inputs.values()]
-        return {
-            "python": "from pathlib import Path\n\n"
-            "from tpuline.components.serving import answering\n\n"
-            f"model = answering.load(Path({folder!r}))\n"
-            f"answer = model.texts({columns!r})\n"
-            'print(answer["label"], answer["score"])\n',
-            "shell": "",
-            "rest": "",
-        }
-    name = servable.saved_model_dir.partition("/")[0]
-    arguments = ", ".join(f"{key}=tf.constant([{value!r}])" for key, value in inputs.items())
-    instance = ", ".join(f'"{key}": "{value}"' for key, value in inputs.items())
-    body = f'{{"instances": [{{{instance}}}]}}'
-    return {
-        "python": "import tensorflow as tf\n"
-        "import tensorflow_text  # the tokenizer's ops\n\n"
-        f"model = tf.saved_model.load({folder!r})\n"
-        'classify = model.signatures["serving_default"]\n'
-        f"answer = classify({arguments})\n"
-        'print(answer["label"].numpy(), answer["score"].numpy())\n',
-        "shell": f"saved_model_cli show --dir {shlex.quote(folder)} \\\n"
-        "  --tag_set serve --signature_def serving_default\n",
-        "rest": f"curl localhost:8501/v1/models/{name}:predict \\\n  -d {shlex.quote(body)}\n",
-    }
 
 
 def _yaml(plain: Any, original: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from . import report_data, report_load, report_warnings
@@ -50,12 +50,13 @@ def summary_lines(document: Mapping[str, Any]) -> list[str]:
     """The report for a terminal: verdict first, then one line a fact. `document` is report.json."""
     lines = [f"{document['name']}: {headline(document)}"]
     verdict = document["verdict"]
-    if verdict and not verdict["blessed"]:
+    if verdict and not verdict["blessed"] and document["choice"]:  # else each has its line
         num_missed = sum(not gate["passed"] for gate in verdict["gates"])
         lines += [f"  - {reason}" for reason in verdict["reasons"][:num_missed]]  # failures first
     if document["error"]:
         lines += [f"  {line}" for line in document["error"].splitlines()]
     rows = [
+        *_summary_verdicts(document),
         *_summary_choice(document["choice"]),
         *[(one["name"], f"failed{_in(one)}: {_short(one['reason'])}")
           for one in document.get("failed_variants") or []],
@@ -79,6 +80,29 @@ def _in(failed: Mapping[str, Any]) -> str:
 def _short(reason: str) -> str:
     """The first line, for a table of one line each."""
     return reason.splitlines()[0]
+
+
+def _summary_verdicts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """One line a variant, where none was chosen since the run was to stop before."""
+    return [] if document["choice"] else list(verdicts(document))
+
+
+def verdicts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Variant, and whether the gates let it pass, with what it missed."""
+    for name, one in document["verdicts"].items():
+        missed = one["reasons"][: sum(not gate["passed"] for gate in one["gates"])]
+        yield name, f"refused: {'; '.join(missed)}" if missed else "passed every gate"
+
+
+def reasons(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The gates, failures first; the bare reasons where they are not one sentence a gate."""
+    verdict = document["verdict"]
+    if verdict is None or (not document["choice"] and len(document["verdicts"]) > 1):
+        return []
+    gates = sorted(verdict["gates"], key=lambda gate: gate["passed"])
+    if verdict["reasons"] == [f"{gate['name']}: {gate['message']}" for gate in gates]:
+        return gates
+    return [{"name": "", "message": reason, "passed": None} for reason in verdict["reasons"]]
 
 
 def _summary_choice(choice: Mapping[str, Any] | None) -> list[tuple[str, str]]:

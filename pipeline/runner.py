@@ -17,6 +17,7 @@ from typing import Any
 from ..components.contracts import (
     Choice,
     Handoff,
+    Judgement,
     TrainedModel,
 )
 from ..components.stage import Context, Hardware
@@ -84,11 +85,17 @@ def execute(
         error=str(error) if error else None,
         failed_variants=tuple(run.failed_variants),
         utilisation=_utilisation(run.artifacts, run.preflights()),
+        judgements={
+            run.done[name].variant: artifact
+            for name, artifact in run.artifacts.items()
+            if isinstance(artifact, Judgement)
+        },
         **outcome.by_name(run.judged()),
     )
     reported = False
     try:
-        hand_over(run.judged().get(Handoff), place)
+        if hand_over(run.judged().get(Handoff), place):
+            log.info(f"the bundle of an earlier run was taken away from {place}")
         report.write(facts, folder)
         run.shelf.publish_run(config.name)
         reported = True

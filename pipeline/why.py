@@ -31,11 +31,8 @@ def explain(
         if manifest.key == step.key:
             flaw = store.flaw(manifest)
             return f"the stored artifact is damaged: {flaw or 'of another format'}"
-    nearest = min(
-        (_differences(step.identity, m.identity) for m in stored),
-        key=len,
-        default=None,
-    )
+    latest = sorted(stored, key=lambda manifest: manifest.created, reverse=True)
+    nearest = min((_differences(step.identity, m.identity) for m in latest), key=len, default=None)
     upstream = sorted(rerun & set(step.makers))
     if nearest is None:
         return "never made under this root"

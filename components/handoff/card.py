@@ -137,7 +137,11 @@ def _weaknesses(report: EvalReport) -> Iterator[str]:
         )
         yield ""
     if report.robustness:
-        yield "What a change that should not matter costs:"
+        first = report.robustness[0]
+        yield (
+            f"What a change that should not matter costs, of {first.num_rows} rows of which "
+            f"{first.accuracy + first.drop:.3f} are right as they are:"
+        )
         yield ""
         yield from _table(
             ("change", "rows", "accuracy", "lost"),

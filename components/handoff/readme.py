@@ -40,7 +40,7 @@ _SERVE_SAVED_MODEL = """
 ## Serve it
 
     SERVED=/srv/models                    # outside this folder
-    tpuline promote . $SERVED --fingerprint SHA   # copies the version there, labels it stable
+    tpuline promote . $SERVED --label canary --fingerprint SHA   # copies the version there
     ulimit -s 1048576                     # KiB of stack; see below
     tensorflow_model_server --port=8500 --rest_api_port=8501 \\
         --model_config_file=$SERVED/models.config --model_config_file_poll_wait_seconds=10 \\
@@ -48,11 +48,13 @@ _SERVE_SAVED_MODEL = """
         --enable_batching --enable_per_model_batching_parameters \\
         --monitoring_config_file=monitoring.config
     tpuline accept . --server tf_serving+http://localhost:8501 --fingerprint SHA
-    tpuline rollback $SERVED              # stable is again what it was before
+    tpuline promote . $SERVED --fingerprint SHA   # now it is stable
+    tpuline rollback $SERVED              # stable is what it was before; once more undoes it
 
-`promote --label canary` is for a version that has yet to prove itself; `accept` asks a server for
-this very version, whatever its label. A server in a container reads `/models`: `models.config` here
-is written for that.
+Of servers Triton has loaded bundles like this one; TensorFlow Serving is not known to have. So
+begin with the canary, and have `accept` ask the server: for this very version, whatever its label.
+`previous` in `models.config` is what `rollback` goes back to. A server in a container reads
+`/models`: `models.config` here is written for that.
 
 JSON of 50,000 lists in each other, 100 kB, is reported to end TensorFlow Serving over REST
 (CVE-2025-0649, and not only in the releases that it names). Larger stacks (`ulimit` above, in a

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 VERSION = 7
 USES = frozenset({"seed", "machine"})
+OF_MEASUREMENTS = True  # it is of the variant that was chosen
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,9 +39,14 @@ def accept(
     is not whole.
 
     Raises:
-        ValueError: `server` names no target.
+        ValueError: `server` names no target, or there is no such folder.
     """
     parsed = targets.parse(server or targets.IN_PROCESS)
+    if not Path(folder).is_dir():
+        raise ValueError(
+            f"BUNDLE: must be the folder of a bundle; received {bundle.printable(str(folder))}, "
+            "which is no folder; a run leaves it at <root>/<config name>/handoff"
+        )
     try:
         opened = bundle.read(folder, fingerprint=fingerprint)
     except BundleError as error:

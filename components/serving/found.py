@@ -48,6 +48,11 @@ def find(path: Path, *, what: str) -> Found:
 
 def model_folder(path: Path, *, what: str) -> Path:
     """What `answering.load` takes; else as `find`, but for labels, which need not be told."""
+    if not path.is_dir():
+        raise ValueError(
+            f"{what}: must be a folder with a served model; received {path}, which is no folder; "
+            "look at the path"
+        )
     if bundle.is_bundle(path):
         return bundle.read(path).model_dir
     folders = [folder for folder in _candidates(path) if _holds_model(folder)]

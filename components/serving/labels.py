@@ -84,6 +84,11 @@ def rollback(served: Path, *, name: str | None = None) -> Switch:
         ValueError: there is no such model, more than one where none is named, or no version that
             was stable before.
     """
+    if not served.is_dir():
+        raise ValueError(
+            f"SERVED: must be a folder that a bundle was promoted into; received {served}, which "
+            "is no folder; name the one that the server polls"
+        )
     with _locked(served):
         return _switch(served, _name(served, name), _rolled_back)
 

@@ -5,6 +5,7 @@ TF Serving replays `assets.extra/tf_serving_warmup_requests` before it calls a v
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,21 +107,24 @@ def of_widths(
     model: SavedModel, rows: Sequence[tuple[str, ...]], widths: Sequence[int]
 ) -> dict[int, tuple[str, ...]]:
     """For each width a row of as many tokens, or of the most that stay below and fill more than the
-    width before: made of the words of `rows`. A width that no row falls into is left out."""
+    width before: made of the words of `rows`, or of the shortest of them, again and again. A width
+    that even those do not fall into is left out."""
     words = " ".join(row[0] for row in rows).split() or ["a"]
     words = (words * (max(widths) // len(words) + 1))[: max(widths)]
     rest = rows[0][1:] and ("",)
-    candidates = [(" ".join(words[:count]), *rest) for count in range(len(words) + 1)]
-    # One by one: in a batch all would be as wide as the longest.
-    lengths = [model.token_ids([[column] for column in row]).shape[1] for row in candidates]
-    found = {}
-    before = 0
-    for width in widths:
-        fits = [i for i, length in enumerate(lengths) if before < length <= width]
-        if fits:
-            found[width] = candidates[fits[-1]]
-        before = width
-    return found
+    shortest = min(words, key=len)
+    found: dict[int, tuple[str, ...]] = {}
+    for source in (words, [shortest] * max(widths)):
+        candidates = [(" ".join(source[:count]), *rest) for count in range(len(source) + 1)]
+        # One by one: in a batch all would be as wide as the longest.
+        lengths = [model.token_ids([[column] for column in row]).shape[1] for row in candidates]
+        for before, width in itertools.pairwise((0, *widths)):
+            fits = [i for i, length in enumerate(lengths) if before < length <= width]
+            if fits and width not in found:
+                found[width] = candidates[fits[-1]]
+        if len(found) == len(widths):
+            break
+    return dict(sorted(found.items()))
 
 
 def _strings(row: tuple[str, ...], size: int) -> Inputs:

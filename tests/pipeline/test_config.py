@@ -45,6 +45,21 @@ def test_readme_gives_the_accuracy_of_the_lab_note(path: Path) -> None:
     assert (found["accuracy"] if found else "not yet measured") in row
 
 
+def test_section_without_any_key_is_as_if_left_out() -> None:
+    """Its gates are all commented out, say."""
+    data = {"preprocess": {"source": {"train": "rows.csv"}}}
+    assert config.parse(data | {"judge": None}) == config.parse(data)
+    with pytest.raises(ConfigError, match="preprocess: must be given"):
+        config.parse({"preprocess": None})
+
+
+def test_override_without_a_value_is_refused() -> None:
+    """An empty variable of a shell must not switch a gate off."""
+    with pytest.raises(ConfigError, match=r"judge.min_accuracy: must be given a value; .*=null"):
+        config.load(DEMO, ["judge.min_accuracy="])
+    assert config.load(DEMO, ["judge.min_accuracy=null"]).sections["judge"].min_accuracy is None
+
+
 def test_key_that_moved_is_told_where_it_is_now() -> None:
     with pytest.raises(ConfigError, match=r"evaluate\.gates: is the section judge now; move"):
         config.load(DEMO, ["evaluate.gates={min_accuracy: 0.5}"])

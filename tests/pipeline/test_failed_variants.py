@@ -151,7 +151,7 @@ def test_verdict_does_not_outlive_what_it_is_on(tmp_path: Path) -> None:
     assert (evaluated, judged) in [("evaluate", "judge")] + [
         (f"evaluate {name}", f"judge {name}") for name in VARIANTS
     ]
-    assert rest == ["choose", "handoff"] and result.status == "blessed"
+    assert rest == ["choose", "load", "handoff"] and result.status == "blessed"
     settled = Toys()
     run(settled, tmp_path)
     assert settled.ran == []
@@ -166,7 +166,10 @@ def test_run_until_judge_says_no_where_no_variant_is_blessed(
     assert result.status == status
     page = result.report_html.read_text()
     assert ("nothing was chosen" in page) is blessed and "nothing was judged" not in page
-    assert "min_gain_over_linear" in page
+    told = [line.split()[:2] for line in summary_lines(api.read_report(result.folder))]
+    for name in ("base", *VARIANTS):
+        assert [name, "passed" if blessed else "refused:"] in told
+        assert f"<b>{name}</b>: {'passed every gate' if blessed else 'refused: min_gain'}" in page
 
 
 def test_run_until_evaluate_judges_nothing(tmp_path: Path) -> None:

@@ -59,9 +59,10 @@ def test_another_bundle_takes_its_place(tmp_path: Path, place: Path) -> None:
 
 
 def test_run_that_refuses_takes_the_older_bundle_away(tmp_path: Path, place: Path) -> None:
-    hand_over(None, str(place))  # it did not get as far
+    assert not hand_over(None, str(place))  # it did not get as far
     assert bundle.is_bundle(place / "handoff")
-    hand_over(replace(handed(tmp_path / "h2"), bundle_dir=None), str(place))
+    refused = replace(handed(tmp_path / "h2"), bundle_dir=None)
+    assert hand_over(refused, str(place)) and not hand_over(refused, str(place))
     assert not (place / "handoff").exists()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tpuline.pipeline import config, plan, stages
+from tpuline.pipeline import config, plan, stages, why
 
 SOURCE = {"source": {"train": "sample:support"}}
 INT8 = {"type": "quantize", "mode": "int8"}
@@ -112,6 +112,20 @@ def test_another_gate_evaluates_nothing_anew() -> None:
     )
     changed = [name for name in loose if loose[name] != strict[name]]
     assert changed == ["judge", "choose", "load", "handoff"]
+
+
+def test_of_equally_near_artifacts_the_latest_says_what_changed() -> None:
+    def judged(bound: float) -> plan.Step:
+        made = plan.make(config.parse({"preprocess": SOURCE, "judge": {"min_accuracy": bound}}))
+        return next(step for step in made if step.name == "judge")
+
+    stored = [
+        SimpleNamespace(key=step.key, identity=step.identity, created=created)
+        for step, created in ((judged(0.5), "2026-11-01"), (judged(0.7), "2026-11-02"))
+    ]
+    shelf: Any = SimpleNamespace(manifest=lambda *_: None, manifests=lambda _: iter(stored))
+    reason = why.explain(judged(0.9), shelf, frozenset(), {})
+    assert reason == "changed: min_accuracy: 0.7 -> 0.9"
 
 
 def test_variant_of_a_variant_is_made_of_it() -> None:

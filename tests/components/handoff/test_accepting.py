@@ -104,6 +104,8 @@ def test_server_that_is_not_there_is_a_reason_and_no_crash(handed_over: Handoff)
     assert not found.accepted
     (failed,) = [check for check in found.checks if check.passed is False]
     assert failed.name == "load" and "127.0.0.1:9" in failed.message
+    with pytest.raises(ValueError, match=r"^BUNDLE: must be the folder .*/handof, which is no"):
+        acceptance.accept(folder_of(handed_over).parent / "handof")
     with pytest.raises(ValueError, match="targets: must be in_process, or triton"):
         acceptance.accept(folder_of(handed_over), server="localhost:8501")
 

@@ -194,6 +194,19 @@ def test_warm_up_requests_that_are_left_out_are_warned_of(
     assert warning.startswith("handoff: ") and "TensorFlow Serving takes 3" in warning
 
 
+def test_width_that_no_beginning_of_the_rows_has_is_made_of_their_shortest_word(
+    made: Made,
+) -> None:
+    """One long word may jump over it."""
+    model = answering.SavedModel(Path(made.servable.uri) / made.servable.saved_model_dir)
+    long_word = "".join(map(chr, range(ord("a"), ord("z") + 1)))
+    lengths = {
+        width: model.token_ids([[column] for column in row]).shape[1]
+        for width, row in warmup.of_widths(model, [(f"a {long_word}",)], [4, 5, 6, 7, 8]).items()
+    }
+    assert lengths == {4: 3, 5: 5, 6: 6, 7: 7, 8: 8}
+
+
 @pytest.mark.parametrize("asked", [["great film", "a dull plot,\tnaïve"], ["good"] * 9 + ["bad"]])
 def test_clients_of_the_bundle_get_the_answers(handed_over: Handoff, asked: list[str]) -> None:
     """As they are, in processes of their own; the server is a stand-in, and takes no more texts at

@@ -30,8 +30,13 @@ def test_model_is_found_from_its_own_folder_from_its_name_and_from_the_artifact(
 
 def test_artifact_that_is_not_finished_is_none(tmp_path: Path) -> None:
     model(tmp_path / "artifact" / "classifier" / "3")
-    with pytest.raises(ValueError, match="which holds none"):
+    with pytest.raises(ValueError, match="of an export that did not finish"):
         find(tmp_path / "artifact", what="place")
+
+
+def test_path_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"place: must be .* received .*/handof, which is no fold"):
+        find(tmp_path / "handof", what="place")
 
 
 def test_model_of_another_runtime_is_found(tmp_path: Path) -> None:

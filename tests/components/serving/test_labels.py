@@ -207,6 +207,10 @@ def test_file_that_is_no_config_is_left_alone(tmp_path: Path, text: str, told: s
 
 def test_what_cannot_be_rolled_back_says_what_to_do(tmp_path: Path) -> None:
     served = tmp_path / "served"
+    with pytest.raises(ValueError, match=r"^SERVED: must be .* which is no folder; name the one"):
+        labels.rollback(served)
+    assert not served.exists()
+    served.mkdir()
     with pytest.raises(ValueError, match="nothing is served"):
         labels.rollback(served)
     labels.promote(made(tmp_path, 1), served, label="stable")
