@@ -151,7 +151,7 @@ def test_the_cache_key_follows_what_the_incumbent_holds_and_not_where_it_lies(
 
 
 def test_an_incumbent_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*old, which holds none"):
+    with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*old, which is no folder"):
         stage.check(stage.Config(incumbent="old"), tmp_path)
     with pytest.raises(ValueError, match=r"^evaluate.incumbent: must be .*received gs://bucket/m;"):
         stage.check(stage.Config(incumbent="gs://bucket/m"), tmp_path)
