@@ -89,7 +89,7 @@ def _summary_verdicts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def verdicts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Variant, and whether the gates let it pass, with what it missed."""
-    for name, one in document["verdicts"].items():
+    for name, one in document.get("verdicts", {}).items():  # a report of before has none
         missed = one["reasons"][: sum(not gate["passed"] for gate in one["gates"])]
         yield name, f"refused: {'; '.join(missed)}" if missed else "passed every gate"
 
@@ -97,7 +97,7 @@ def verdicts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def reasons(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The gates, failures first; the bare reasons where they are not one sentence a gate."""
     verdict = document["verdict"]
-    if verdict is None or (not document["choice"] and len(document["verdicts"]) > 1):
+    if verdict is None or (not document["choice"] and len(document.get("verdicts", ())) > 1):
         return []
     gates = sorted(verdict["gates"], key=lambda gate: gate["passed"])
     if verdict["reasons"] == [f"{gate['name']}: {gate['message']}" for gate in gates]:

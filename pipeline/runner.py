@@ -85,11 +85,7 @@ def execute(
         error=str(error) if error else None,
         failed_variants=tuple(run.failed_variants),
         utilisation=_utilisation(run.artifacts, run.preflights()),
-        judgements={
-            run.done[name].variant: artifact
-            for name, artifact in run.artifacts.items()
-            if isinstance(artifact, Judgement)
-        },
+        judgements=run.judgements(),
         **outcome.by_name(run.judged()),
     )
     reported = False
@@ -226,6 +222,14 @@ class _Run:
         }
         chosen.pop(TrainedModel, None)  # the curves are those of the training
         return base | chosen
+
+    def judgements(self) -> dict[str, Judgement]:
+        """By variant."""
+        return {
+            self.done[name].variant: artifact
+            for name, artifact in self.artifacts.items()
+            if isinstance(artifact, Judgement)
+        }
 
     def _compare(self, step: plan.Step, manifest: store.Manifest) -> None:
         """Warns when what is reused was made by other libraries: the report tells today's."""

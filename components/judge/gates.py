@@ -154,7 +154,7 @@ def unmeasured(
                 f"received {list(batch_sizes)}; add {size} there, or set the gate to null"
             )
         elif name == "max_robustness_drop" and not robustness_rows:
-            yield (f"judge.{name}: needs evaluate.robustness_rows above 0; received 0; e.g. 500")
+            yield f"judge.{name}: needs evaluate.robustness_rows above 0; received 0; e.g. 500"
         elif name in OF_SEVERAL and task != "multi_label":
             yield (
                 f"judge.{name}: must be null unless preprocess.task is multi_label; received task "

@@ -233,6 +233,12 @@ def test_figures_take_their_colors_from_the_page_and_describe_themselves() -> No
     assert "epoch 5 kept" in html
 
 
+def test_report_that_tells_of_no_variants_verdicts_is_shown() -> None:
+    document = report.to_json(stopped_after("evaluate"))
+    del document["verdicts"]  # as before there were any
+    assert report.summary_lines(document)[0] == "support: Stopped after evaluate"
+
+
 def test_training_of_several_labels_tells_what_its_accuracy_is_of() -> None:
     whole = finished()
     assert whole.model
